@@ -1,0 +1,51 @@
+//! Events to the daemon and the trace filter.
+
+/// Map name: `RingBuf`; every record is an [`Event`].
+pub const EVENTS: &str = "EVENTS";
+pub const EVENTS_BYTES: u32 = 1 << 18;
+/// Map name: `Array<TraceFilter, 1>`.
+pub const TRACE: &str = "TRACE";
+
+/// Bytes of a frame that an event carries.
+pub const HEAD_BYTES: usize = 96;
+
+/// One step of one traced packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub time_ns: u64,
+    /// Numbers the packets of one CPU; all steps of a packet carry the same.
+    pub packet: u32,
+    pub cpu: u32,
+    pub ingress: u32,
+    /// Egress ifindex once known, else 0.
+    pub egress: u32,
+    pub length_bytes: u32,
+    /// A [`crate::verdict::Stage`] number.
+    pub stage: u16,
+    /// A reason number where the stage ended the packet, else 0.
+    pub reason: u16,
+    pub head: [u8; HEAD_BYTES],
+}
+crate::assert_size!(Event, 128);
+
+/// Which packets are traced; zero fields match everything.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceFilter {
+    /// IPv4 addresses stand in the first four bytes.
+    pub source: [u8; 16],
+    pub source_mask: [u8; 16],
+    pub destination: [u8; 16],
+    pub destination_mask: [u8; 16],
+    pub ingress: u32,
+    /// 0, 4 or 6.
+    pub family: u8,
+    /// IP protocol; 0 is any.
+    pub protocol: u8,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub reserved: u16,
+}
+crate::assert_size!(TraceFilter, 76);

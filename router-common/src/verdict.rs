@@ -1,0 +1,98 @@
+//! Why a packet left the pipeline: one list of reasons with stable numbers and one operator-facing name each.
+
+macro_rules! numbered {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $number:literal, $text:literal;)* }) => {
+        $(#[$meta])*
+        #[repr(u16)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vmeta])* $variant = $number,)* }
+
+        impl $name {
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+            /// The name that an operator reads.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+            pub fn from_number(number: u16) -> Option<$name> {
+                match number { $($number => Some($name::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+numbered! {
+    /// Numbers index the `REASONS` counters: forwarded 1..=9, to the host 10..=39, dropped 40 and up.
+    Reason {
+        /// Rewritten and redirected by XDP.
+        Forwarded = 1, "forwarded";
+        /// Forwarded by the tc program.
+        ForwardedTc = 2, "forwarded-tc";
+        /// Finished by XDP, sent by tc because only the host could resolve or transmit.
+        HandedOver = 3, "handed-over";
+        /// Left to the kernel's forwarding with our mark.
+        KernelForwarded = 4, "kernel-forwarded";
+        /// An ICMP error of ours was sent in the packet's place.
+        IcmpSent = 5, "icmp-sent";
+
+        LocalDelivery = 10, "local";
+        Multicast = 11, "multicast";
+        Broadcast = 12, "broadcast";
+        NotIp = 13, "not-ip";
+        Vlan = 14, "vlan";
+        OtherHost = 15, "other-host";
+        UnmanagedPort = 16, "unmanaged-port";
+        NeighborDiscovery = 17, "neighbor-discovery";
+        /// A GRO'd or checksum-unfinished frame that tc must handle.
+        Unfinished = 18, "unfinished";
+
+        MalformedHeader = 40, "malformed-header";
+        BadChecksum = 41, "bad-checksum";
+        MartianSource = 42, "martian-source";
+        MartianDestination = 43, "martian-destination";
+        OwnSource = 44, "own-source";
+        RpFilter = 45, "rp-filter";
+        TtlExceeded = 46, "ttl-exceeded";
+        TooBig = 47, "too-big";
+        NoRoute = 48, "no-route";
+        Blackhole = 49, "blackhole";
+        Unreachable = 50, "unreachable";
+        Prohibited = 51, "prohibited";
+        ForwardingOff = 52, "forwarding-off";
+        RoutingHeader = 53, "routing-header";
+        BogusScope = 54, "bogus-scope";
+        LinkBroadcast = 55, "link-broadcast";
+        NoHeadroom = 56, "no-headroom";
+        RedirectFailed = 57, "redirect-failed";
+        Unfiltered = 58, "unfiltered";
+        IcmpRateLimited = 59, "icmp-rate-limited";
+        ExtensionHeaders = 60, "extension-headers";
+        Internal = 61, "internal";
+        HostUnreachable = 62, "host-unreachable";
+    }
+}
+
+impl Reason {
+    pub const fn is_drop(self) -> bool {
+        self as u16 >= 40
+    }
+    pub const fn is_host(self) -> bool {
+        self as u16 >= 10 && (self as u16) < 40
+    }
+}
+
+numbered! {
+    /// The stages that a trace shows, in the order in which a packet meets them.
+    Stage {
+        XdpEntry = 1, "xdp";
+        TcIngress = 2, "tc-ingress";
+        Parse = 3, "parse";
+        Port = 4, "port";
+        Source = 5, "source";
+        Route = 6, "route";
+        Emit = 7, "emit";
+        Handover = 8, "hand-over";
+        IcmpError = 9, "icmp-error";
+        TcEgress = 10, "tc-egress";
+        End = 11, "end";
+    }
+}

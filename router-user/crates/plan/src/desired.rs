@@ -1,0 +1,108 @@
+//! The desired state: plain values that `kernel` and `dataplane` make true.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use router_common::maps::port::Settings;
+
+/// Everything a configuration asks of the host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    pub links: Vec<Link>,
+    pub addresses: Vec<Address>,
+    pub routes: Vec<Route>,
+    pub neighbors: Vec<Neighbor>,
+    /// `net/ipv4/conf/ether1/...` below /proc/sys -> value. Interface names are host names.
+    pub sysctls: BTreeMap<String, String>,
+    /// `/system identity`, where set.
+    pub hostname: Option<String>,
+    pub image: Image,
+    /// Items that are kept without effect on this host now, each with its reason (an absent port, for one).
+    pub inactive: Vec<Inactive>,
+}
+
+/// A configured item that has no effect at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inactive {
+    /// `/ip/address`
+    pub menu: String,
+    /// The item's id in the tree.
+    pub item: u32,
+    pub reason: String,
+}
+
+/// An existing host link that the configuration speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub ifindex: u32,
+    /// The host's name for it at plan time.
+    pub host_name: String,
+    /// The RouterOS name: set as altname where it differs from `host_name`.
+    pub name: String,
+    pub mtu_bytes: Option<u32>,
+    pub mac: Option<[u8; 6]>,
+    pub up: bool,
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    pub ifindex: u32,
+    pub address: IpAddr,
+    pub prefix_length: u8,
+    /// Peer of a point-to-point /32, from `network=`.
+    pub peer: Option<IpAddr>,
+    pub no_dad: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKind {
+    Unicast,
+    Blackhole,
+    Unreachable,
+    Prohibit,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    pub kind: RouteKind,
+    pub destination: IpAddr,
+    pub prefix_length: u8,
+    pub table: u32,
+    /// RouterOS distance as the kernel's metric.
+    pub metric: u32,
+    pub preferred_source: Option<IpAddr>,
+    /// More than one: ECMP. Empty unless `kind` is `Unicast`.
+    pub next_hops: Vec<NextHop>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NextHop {
+    pub gateway: Option<IpAddr>,
+    pub ifindex: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Neighbor {
+    pub ifindex: u32,
+    pub address: IpAddr,
+    /// None: a published (proxy) entry.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// What goes into one slot of the data plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    pub settings: Settings,
+    pub ports: Vec<ImagePort>,
+}
+
+/// A port of the image. `tx_index`, and the flags that depend on how it could be attached (`NATIVE`, `XDP_TX`,
+/// `NO_METADATA`), are filled in by `dataplane`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePort {
+    /// RouterOS name.
+    pub name: String,
+    pub host_name: String,
+    pub port: router_common::maps::port::Port,
+}
