@@ -1,1 +1,45 @@
-fn main() {}
+//! The one build entry: `cargo xtask VERB`.
+
+mod build;
+mod elf;
+mod setup;
+mod shell;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Builds, shows and tests the router.")]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Finds or installs what building, the demo and the tests need
+    Setup(setup::Options),
+    /// Builds the eBPF object, then routerd and routerctl
+    Build(build::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Setup(options) => setup::run(&options)?,
+        Verb::Build(options) => build::run(&options)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,32 @@
+//! The lab: network namespaces, links, hosts, traffic and a `routerd` under observation.
+//!
+//! Used by the scenarios, by `cargo xtask demo` and by `cargo xtask lab`. It depends on no other crate of the
+//! workspace, so every crate's tests may use it (`lab.workspace = true` among the dev-dependencies).
+//!
+//! # A test that cannot run here
+//!
+//! It calls [`skip!`] with the reason. That is a panic whose message starts with `skipped: `: plain `cargo test`
+//! shows it as failed, so nothing passes silently, and `cargo xtask test` counts it as skipped and prints
+//! the reason. `#[ignore = "reason"]` is counted the same way. Tests that need root say
+//! `lab::need_root!()` in their first line.
+
+/// Ends a test that cannot run on this host: `skip!("kernel {release} has no tcx")`.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)+) => { ::std::panic!("skipped: {}", ::std::format_args!($($reason)+)) };
+}
+
+/// Skips the test unless it runs as root.
+#[macro_export]
+macro_rules! need_root {
+    () => {
+        if !$crate::is_root() {
+            $crate::skip!("needs root (cargo xtask test asks sudo for it)");
+        }
+    };
+}
+
+/// Whether the effective user is root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
