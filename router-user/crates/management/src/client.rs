@@ -25,11 +25,7 @@ pub enum Error {
 }
 
 /// One request on one connection; `event` sees what comes before the end and returns whether to go on.
-pub fn call(
-    socket: &Path,
-    request: &Request,
-    mut event: impl FnMut(Value) -> bool,
-) -> Result<Answer, Error> {
+pub fn call(socket: &Path, request: &Request, mut event: impl FnMut(Value) -> bool) -> Result<Answer, Error> {
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(socket.into()),
         io::ErrorKind::PermissionDenied => Error::Permission(socket.into()),

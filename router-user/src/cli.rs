@@ -1,0 +1,4 @@
+//! Command lines of both programs.
+
+pub mod routerctl;
+pub mod routerd;

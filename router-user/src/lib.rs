@@ -1,0 +1,5 @@
+//! The two commands: `routerd`, the daemon, and `routerctl`, which speaks to it.
+
+pub mod cli;
+pub mod ctl;
+pub mod daemon;
