@@ -30,3 +30,13 @@ macro_rules! need_root {
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+pub mod daemon;
+pub mod netns;
+pub mod topology;
+pub mod traffic;
+
+pub use daemon::{Daemon, ctl, ctl_json, routerctl};
+pub use netns::Netns;
+pub use topology::Lab;
+pub use traffic::{Delivery, HttpServer, UdpStream, http_get, ping};
