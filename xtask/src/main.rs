@@ -1,5 +1,6 @@
 //! The one build entry: `cargo xtask VERB`.
 
+mod bench;
 mod build;
 mod elf;
 mod setup;
@@ -24,6 +25,8 @@ enum Verb {
     Setup(setup::Options),
     /// Builds the eBPF object, then routerd and routerctl
     Build(build::Options),
+    /// Measures packets per second against a bare redirect, xdp-forward and the kernel
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Setup(options) => setup::run(&options)?,
         Verb::Build(options) => build::run(&options)?,
+        Verb::Bench(options) => bench::run(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

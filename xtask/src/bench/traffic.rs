@@ -1,0 +1,197 @@
+//! Loads the bench's programs, sends packets and accounts the CPU time they take.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
+    maps::PerCpuArray,
+    programs::{TestRunAttrs, Xdp, XdpMode},
+};
+use rustix::{
+    process::setpriority_process,
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{
+    case::Traffic,
+    namespace::{G0_MAC, R0_MAC, Topology},
+    report::Sample,
+};
+
+/// 64 bytes on a wire, with the frame check sequence that veth does not have.
+const FRAME_BYTES: usize = 60;
+/// The least IPv6 UDP frame.
+const FRAME6_BYTES: usize = 14 + 40 + 8;
+/// Frames that the kernel passes at once.
+const BATCH: u32 = 64;
+/// Packets per system call, at most.
+const MOST: u32 = 1 << 20;
+
+fn frame_bytes(traffic: Traffic) -> usize {
+    if traffic.ipv6 { FRAME6_BYTES } else { FRAME_BYTES }
+}
+
+/// Loads the bench's object with this traffic's constants. The programs are attached by [`attach`].
+pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf> {
+    let generator_out = topology.generator.run(|| ifindex("g0"))?;
+    let router_out = topology.router.run(|| ifindex("r1"))?;
+    let macs: Vec<u8> = [R0_MAC, G0_MAC]
+        .iter()
+        .flat_map(|mac| mac.split(':'))
+        .map(|byte| u8::from_str_radix(byte, 16))
+        .collect::<Result<_, _>>()?;
+    let macs: [u8; 12] = macs.as_slice().try_into()?;
+    let ip_header = if traffic.ipv6 { 40 } else { 20 };
+    let udp_length = (frame_bytes(traffic) - 14 - ip_header) as u32;
+    let programs = EbpfLoader::new()
+        .override_global("GENERATE_TO", &generator_out, true)
+        .override_global("REDIRECT_TO", &router_out, true)
+        .override_global("MACS", &macs, true)
+        .override_global("IPV6", &u32::from(traffic.ipv6), true)
+        .override_global("FLOW_MASK", &(traffic.flows - 1), true)
+        .override_global("SOURCE_MASK", &(traffic.sources - 1), true)
+        .override_global("DESTINATION_MASK", &(traffic.destinations - 1), true)
+        .override_global("UDP_LENGTH", &udp_length, true)
+        .load(object)
+        .context("load the bench's programs")?;
+    Ok(programs)
+}
+
+/// Loads a program and attaches it in native mode to a device of the current namespace, for as long as `programs` lives.
+pub fn attach(programs: &mut Ebpf, program: &str, device: &str) -> Result<()> {
+    let xdp = loaded(programs, program)?;
+    xdp.attach(device, XdpMode::Driver).with_context(|| format!("attach {program} to {device}"))?;
+    Ok(())
+}
+
+fn loaded<'e>(programs: &'e mut Ebpf, program: &str) -> Result<&'e mut Xdp> {
+    let xdp: &mut Xdp = programs
+        .program_mut(program)
+        .with_context(|| format!("the object has no program {program}"))?
+        .try_into()?;
+    xdp.load().with_context(|| format!("load {program}"))?;
+    Ok(xdp)
+}
+
+/// The ifindex of a device of the current namespace.
+pub fn ifindex(device: &str) -> Result<u32> {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    rustix::net::netdevice::name_to_index(socket, device).with_context(|| format!("find {device}"))
+}
+
+/// How packets are sent.
+pub struct Generator {
+    pub cpu: usize,
+    /// Seconds of one measurement.
+    pub secs: f64,
+}
+
+impl Generator {
+    /// Sends every flow at least once, then packets for `secs` seconds. Pins the calling thread.
+    pub fn measure(&self, programs: &mut Ebpf, traffic: Traffic) -> Result<Sample> {
+        let mut cpus = CpuSet::new();
+        cpus.set(self.cpu);
+        sched_setaffinity(None, &cpus).with_context(|| format!("run on CPU {}", self.cpu))?;
+        setpriority_process(None, -20).context("raise the priority")?;
+        let ksoftirqd = Ksoftirqd::find(self.cpu)?;
+        loaded(programs, "generate")?;
+
+        send(programs, traffic, traffic.flows.max(20_000))?;
+        settle();
+        let before = counters(programs)?;
+        let (wall, cpu, soft) = (Instant::now(), thread_seconds(), ksoftirqd.seconds()?);
+        let (mut sent, mut packets) = (0, 1 << 13);
+        while wall.elapsed().as_secs_f64() < self.secs {
+            let start = thread_seconds();
+            send(programs, traffic, packets)?;
+            sent += u64::from(packets);
+            if thread_seconds() - start < self.secs / 16.0 {
+                packets = (packets * 4).min(MOST);
+            }
+        }
+        let cpu_seconds = thread_seconds() - cpu + ksoftirqd.seconds()? - soft;
+        let wall_seconds = wall.elapsed().as_secs_f64();
+        settle();
+        let after = counters(programs)?;
+        let counted = |i: usize| after[i] - before[i];
+        Ok(Sample {
+            sent,
+            arrived: counted(0),
+            bad: counted(1),
+            other: counted(2),
+            cpu_seconds,
+            wall_seconds,
+        })
+    }
+}
+
+fn send(programs: &Ebpf, traffic: Traffic, packets: u32) -> Result<()> {
+    let frame = [0; FRAME6_BYTES];
+    let length = frame_bytes(traffic);
+    // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+    let mut context = [0; 24];
+    context[4..8].copy_from_slice(&(length as u32).to_ne_bytes());
+    let generate: &Xdp =
+        programs.program("generate").context("the object has no program generate")?.try_into()?;
+    generate
+        .test_run(TestRunOptions {
+            data_in: frame.get(..length),
+            ctx_in: Some(&context),
+            repeat: packets,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..Default::default()
+        })
+        .context("send packets")?;
+    Ok(())
+}
+
+/// The counters of the sink (or of `drop_counted`) over all CPUs: arrived, bad, other.
+fn counters(programs: &Ebpf) -> Result<[u64; 3]> {
+    let map: PerCpuArray<_, u64> =
+        programs.map("COUNTERS").context("the object has no map COUNTERS")?.try_into()?;
+    let mut sums = [0; 3];
+    for (index, sum) in (0..).zip(&mut sums) {
+        *sum = map.get(&index, 0)?.iter().sum();
+    }
+    Ok(sums)
+}
+
+/// Lets ksoftirqd finish what it still holds.
+fn settle() {
+    thread::sleep(Duration::from_millis(20));
+}
+
+fn thread_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The kernel thread that takes over softirq work of a CPU.
+struct Ksoftirqd {
+    schedstat: String,
+}
+
+impl Ksoftirqd {
+    fn find(cpu: usize) -> Result<Ksoftirqd> {
+        let name = format!("ksoftirqd/{cpu}\n");
+        for entry in fs::read_dir("/proc")? {
+            let path = entry?.path();
+            if fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm == name) {
+                return Ok(Ksoftirqd { schedstat: format!("{}/schedstat", path.display()) });
+            }
+        }
+        anyhow::bail!("no process ksoftirqd/{cpu}: run in the initial PID namespace")
+    }
+
+    /// CPU time used so far.
+    fn seconds(&self) -> Result<f64> {
+        let text = fs::read_to_string(&self.schedstat).with_context(|| format!("read {}", self.schedstat))?;
+        let nanoseconds: u64 = text.split_whitespace().next().unwrap_or_default().parse()?;
+        Ok(nanoseconds as f64 / 1e9)
+    }
+}
