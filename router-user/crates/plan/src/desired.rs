@@ -5,6 +5,14 @@ use std::net::IpAddr;
 
 use router_common::maps::port::Settings;
 
+/// Protocol number of every address (`IFA_PROTO`), route (`rtm_protocol`) and neighbour (`NDA_PROTOCOL`) that we make.
+/// In none of the lists of rtnetlink.h and iproute2's rt_protos.
+pub const PROTOCOL: u8 = 200;
+/// Begins the alias (`IFLA_IFALIAS`) of every link that the configuration speaks of.
+pub const ALIAS_TAG: &str = "routerd:";
+/// The kernel's main routing table.
+pub const TABLE_MAIN: u32 = 254;
+
 /// Everything a configuration asks of the host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
@@ -37,12 +45,31 @@ pub struct Link {
     pub ifindex: u32,
     /// The host's name for it at plan time.
     pub host_name: String,
+    /// The port's identity in the configuration, `default-name`.
+    pub port: String,
     /// The RouterOS name: set as altname where it differs from `host_name`.
     pub name: String,
     pub mtu_bytes: Option<u32>,
     pub mac: Option<[u8; 6]>,
     pub up: bool,
     pub comment: Option<String>,
+}
+
+impl Link {
+    /// The alias that marks the link as ours: tag, port and comment.
+    pub fn alias(&self) -> String {
+        // The kernel takes at most IFALIASZ - 1 = 255 bytes: include/uapi/linux/if.h
+        const ALIAS_BYTES: usize = 255;
+        let mut alias = format!("{ALIAS_TAG}{}", self.port);
+        if let Some(comment) = &self.comment {
+            alias.push(' ');
+            alias.extend(comment.chars().map(|c| if c.is_control() { ' ' } else { c }));
+        }
+        while alias.len() > ALIAS_BYTES {
+            alias.pop();
+        }
+        alias
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +107,8 @@ pub struct Route {
 pub struct NextHop {
     pub gateway: Option<IpAddr>,
     pub ifindex: Option<u32>,
+    /// The gateway is on no network of the interface, which was named with it (`192.0.2.1%ether1`).
+    pub onlink: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

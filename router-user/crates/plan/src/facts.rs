@@ -1,6 +1,7 @@
 //! What the plan has to know of the host. Read by `kernel`, given to [`crate::Desired`]'s compiler as a value.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A link of the host, as rtnetlink tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,11 +25,22 @@ pub struct HostLink {
     pub master: Option<u32>,
 }
 
+/// An address that the host has and that we did not make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostAddress {
+    pub ifindex: u32,
+    pub address: IpAddr,
+    pub prefix_length: u8,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
     pub links: Vec<HostLink>,
+    pub addresses: Vec<HostAddress>,
     /// Operator's names for ports: RouterOS name -> host link name (`--port ether1=enp3s0`).
     pub ports: BTreeMap<String, String>,
+    /// The host name is ours to set: this is the host's own network namespace, or we have a UTS namespace of our own.
+    pub owns_hostname: bool,
     /// `uname -r`.
     pub kernel_release: String,
 }
