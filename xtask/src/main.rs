@@ -5,8 +5,10 @@ mod build;
 mod elf;
 mod setup;
 mod shell;
+mod test;
+mod vm;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -27,6 +29,12 @@ enum Verb {
     Build(build::Options),
     /// Measures packets per second against a bare redirect, xdp-forward and the kernel
     Bench(bench::Options),
+    /// Builds and runs every test: unit, packet tables, scenarios, virtual machines
+    Test(test::Options),
+    /// Runs a command as root under another kernel, in a virtual machine
+    Vm(vm::Options),
+    #[command(hide = true)]
+    RunTests { plan: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -44,6 +52,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Setup(options) => setup::run(&options)?,
         Verb::Build(options) => build::run(&options)?,
         Verb::Bench(options) => bench::run(&options)?,
+        Verb::Test(options) => return test::run(&options),
+        Verb::Vm(options) => return Ok(ExitCode::from(vm::run(&options)?)),
+        Verb::RunTests { plan } => return test::runner::run(&plan),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,98 @@
+//! The test programs that cargo builds.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::shell;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Program {
+    /// `router-config/lib`, `router-tests/netns`.
+    pub name: String,
+    pub file: PathBuf,
+    /// The package's folder, where cargo starts tests.
+    pub folder: PathBuf,
+}
+
+impl Program {
+    /// Whether what it tests depends on the kernel.
+    pub fn needs_kernel(&self) -> bool {
+        let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
+        match package {
+            "router-tests" => ["packet", "vm"].contains(&target),
+            "router-dataplane" | "router-kernel" => target != "lib",
+            _ => false,
+        }
+    }
+}
+
+/// Builds all test programs, with cargo's progress on the terminal.
+pub fn build() -> Result<Vec<Program>> {
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
+    shell::step("cargo test --no-run");
+    let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("start cargo")?;
+    let mut programs = Vec::new();
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let message: Value = serde_json::from_str(&line?).unwrap_or_default();
+            programs.extend(program(&message));
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("the tests do not build");
+    }
+    programs.sort_by(|a: &Program, b| a.name.cmp(&b.name));
+    Ok(programs)
+}
+
+/// A `compiler-artifact` message of a test program.
+fn program(message: &Value) -> Option<Program> {
+    let file = PathBuf::from(message["executable"].as_str()?);
+    if message["profile"]["test"] != true {
+        return None;
+    }
+    let folder = PathBuf::from(message["manifest_path"].as_str()?).parent()?.to_path_buf();
+    let package = package(message["package_id"].as_str()?)?;
+    let target = match message["target"]["kind"][0].as_str()? {
+        "lib" => "lib",
+        _ => message["target"]["name"].as_str()?,
+    };
+    Some(Program { name: format!("{package}/{target}"), file, folder })
+}
+
+/// The name in `path+file:///folder/tests/lab#router-lab@0.1.0` or `path+file:///folder/xtask#0.1.0`.
+fn package(id: &str) -> Option<&str> {
+    let (path, fragment) = id.split_once('#')?;
+    Some(fragment.split_once('@').map_or_else(|| path.rsplit('/').next().unwrap_or(path), |(name, _)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_package_ids() {
+        assert_eq!(package("path+file:///w/tests/lab#router-lab@0.1.0"), Some("router-lab"));
+        assert_eq!(package("path+file:///w/xtask#0.1.0"), Some("xtask"));
+    }
+
+    #[test]
+    fn takes_test_programs_only() {
+        let message = |test: bool| {
+            serde_json::json!({
+                "package_id": "path+file:///w/tests#router-tests@0.1.0", "manifest_path": "/w/tests/Cargo.toml",
+                "target": {"kind": ["test"], "name": "netns"}, "profile": {"test": test}, "executable": "/w/t/netns-1",
+            })
+        };
+        assert_eq!(program(&message(true)).unwrap().name, "router-tests/netns");
+        assert!(program(&message(false)).is_none());
+    }
+}
