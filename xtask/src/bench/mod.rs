@@ -7,16 +7,24 @@ mod report;
 mod router;
 mod traffic;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
+use aya::Ebpf;
 
 use self::{
     case::{Case, Router},
-    report::{Report, Sample},
-    traffic::Generator,
+    namespace::Topology,
+    report::{Count, Report, Sample},
 };
 use crate::{build, shell};
+
+/// CPU time between two changes from a case to the yardstick and back.
+const SLICE: Duration = Duration::from_millis(25);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -29,8 +37,8 @@ pub struct Options {
     /// Rounds; each sets every case up afresh
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Seconds that a case is measured per round
-    #[arg(long, default_value_t = 0.7)]
+    /// Seconds that a case and its yardstick are measured per round
+    #[arg(long, default_value_t = 1.0)]
     secs: f64,
     /// The CPU that does all the work (default: the last one)
     #[arg(long)]
@@ -74,30 +82,24 @@ pub fn run(options: &Options) -> Result<()> {
     let rig = Rig {
         object,
         routerd,
-        generator: Generator { cpu: options.cpu.unwrap_or(cpus - 1), secs: options.secs },
+        cpu: options.cpu.unwrap_or(cpus - 1),
+        time: Duration::from_secs_f64(options.secs),
         verify: options.verify,
     };
     namespace::remove_stale()?;
 
-    let mut report = Report::new(cases.clone());
+    let mut report = Report::default();
     for round in 0..options.rounds {
-        for case in order(&cases, round as usize) {
+        for case in rotated(&cases, round as usize) {
             let sample = rig.measure(case).with_context(|| format!("case {}", case.name()))?;
-            eprintln!("round {} of {}  {:<16} {}", round + 1, options.rounds, case.name(), sample);
-            ensure!(sample.arrived > 0, "case {}: no packet arrived", case.name());
-            ensure!(
-                sample.bad == 0 || case.router == Router::Redirect,
-                "case {}: {} packets arrived with a wrong TTL or checksum",
-                case.name(),
-                sample.bad
-            );
+            eprintln!("round {} of {}  {:<16} {sample}", round + 1, options.rounds, case.name());
             report.add(round, case, sample);
         }
     }
     if options.json {
-        report.print_json()
+        report.print_json(&cases)
     } else {
-        report.print_table()
+        report.print_table(&cases)
     }
     Ok(())
 }
@@ -106,38 +108,79 @@ pub fn run(options: &Options) -> Result<()> {
 struct Rig {
     object: Vec<u8>,
     routerd: PathBuf,
-    generator: Generator,
+    cpu: usize,
+    time: Duration,
     verify: bool,
 }
 
 impl Rig {
-    /// Sets one case up, measures it and tears it down.
+    /// Sets a case and the yardstick up side by side and measures them in turns.
     fn measure(&self, case: Case) -> Result<Sample> {
-        let topology = namespace::Topology::create()?;
-        let mut programs = traffic::load(&self.object, &topology, case.traffic)?;
-        topology
-            .sink
-            .run(|| traffic::attach(&mut programs, if self.verify { "sink_verify" } else { "sink" }, "s0"))?;
-        let daemon = router::start(case, &topology, &mut programs, &self.routerd)?;
-        let sample = topology.generator.run(|| self.generator.measure(&mut programs, case.traffic));
-        drop(daemon);
-        sample
+        let mut yardstick = Lane::create(self, Case::YARDSTICK)?;
+        let mut lane = Lane::create(self, case)?;
+        yardstick.prime()?;
+        lane.prime()?;
+        let (mut measured, mut redirect) = (Count::default(), Count::default());
+        let start = Instant::now();
+        while start.elapsed() < self.time {
+            measured += lane.slice()?;
+            redirect += yardstick.slice()?;
+        }
+        ensure!(measured.arrived > 0 && redirect.arrived > 0, "no packet arrived");
+        ensure!(
+            measured.bad == 0 || case.router == Router::Redirect,
+            "{} packets arrived with a wrong TTL or checksum",
+            measured.bad
+        );
+        Ok(Sample { measured, redirect })
     }
 }
 
-/// The cases of one round: each round begins with another case, and the yardstick comes before, amid and after.
-fn order(cases: &[Case], round: usize) -> Vec<Case> {
-    let others: Vec<Case> = cases.iter().copied().filter(|case| case.router != Router::Redirect).collect();
-    let mut order = vec![Case::YARDSTICK];
-    for i in 0..others.len() {
-        order.extend(others.get((i + round) % others.len()));
-        if i % 6 == 5 {
-            order.push(Case::YARDSTICK);
-        }
+/// A case set up in namespaces of its own.
+struct Lane {
+    case: Case,
+    /// Ends before the namespaces do.
+    _daemon: Option<router::Daemon>,
+    programs: Ebpf,
+    topology: Topology,
+    cpu: usize,
+    /// Packets of a slice.
+    packets: u32,
+}
+
+impl Lane {
+    fn create(rig: &Rig, case: Case) -> Result<Lane> {
+        let topology = Topology::create()?;
+        let mut programs = traffic::load(&rig.object, &topology, case.traffic)?;
+        let sink = if rig.verify && case.router != Router::Redirect { "sink_verify" } else { "sink" };
+        topology.sink.run(|| traffic::attach(&mut programs, sink, "s0"))?;
+        let daemon = router::start(case, &topology, &mut programs, &rig.routerd)?;
+        Ok(Lane { case, _daemon: daemon, programs, topology, cpu: rig.cpu, packets: 0 })
     }
-    if order.last() != Some(&Case::YARDSTICK) || order.len() == 1 {
-        order.push(Case::YARDSTICK);
+
+    /// Sends every flow at least once and finds out how many packets fill a slice.
+    fn prime(&mut self) -> Result<()> {
+        self.send(self.case.traffic.flows.max(20_000))?;
+        let packets = 1 << 14;
+        let ns = self.send(packets)?.ns();
+        self.packets = (SLICE.as_nanos() as f64 / ns).clamp(1024.0, 4e6) as u32;
+        Ok(())
     }
+
+    fn slice(&mut self) -> Result<Count> {
+        self.send(self.packets)
+    }
+
+    fn send(&mut self, packets: u32) -> Result<Count> {
+        let (cpu, ipv6, programs) = (self.cpu, self.case.traffic.ipv6, &mut self.programs);
+        self.topology.generator.run(|| traffic::send(programs, cpu, ipv6, packets))
+    }
+}
+
+/// Each round begins with another case.
+fn rotated(cases: &[Case], round: usize) -> Vec<Case> {
+    let mut order = cases.to_vec();
+    order.rotate_left(round % cases.len());
     order
 }
 
@@ -170,18 +213,6 @@ mod tests {
             ("*-v6", "kernel-1k", false),
         ] {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn the_yardstick_frames_every_round() {
-        let cases: Vec<Case> = Case::all().collect();
-        for round in 0..3 {
-            let order = order(&cases, round);
-            assert_eq!(order.first(), Some(&Case::YARDSTICK));
-            assert_eq!(order.last(), Some(&Case::YARDSTICK));
-            let others = order.iter().filter(|case| **case != Case::YARDSTICK).count();
-            assert_eq!(others, cases.len() - 1, "every case once");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     os::fd::AsFd as _,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
 };
 
@@ -25,7 +26,9 @@ pub struct Namespace {
 
 impl Namespace {
     fn create(role: &str) -> Result<Namespace> {
-        let name = format!("{PREFIX}-{}-{role}", std::process::id());
+        static CREATED: AtomicU32 = AtomicU32::new(0);
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}-{}-{role}{number}", std::process::id());
         command("ip", &["netns", "add", &name], "")?;
         let namespace = Namespace { name };
         // Nothing but the measured packets: no duplicate address detection, no router solicitations.

@@ -1,49 +1,66 @@
 //! From samples to ratios: within a round, then the median over the rounds.
 
-use std::fmt;
+use std::{fmt, ops::AddAssign};
 
 use serde::Serialize;
 
 use super::case::{Case, Router};
 
-/// One measurement.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Sample {
+/// Packets of a lane.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Count {
     pub sent: u64,
     pub arrived: u64,
     /// Wrong checksum or TTL; only counted with `--verify`.
     pub bad: u64,
-    /// Frames at the sink that are none of ours.
-    pub other: u64,
     /// CPU time of the sending thread and its ksoftirqd.
     pub cpu_seconds: f64,
-    pub wall_seconds: f64,
 }
 
-impl Sample {
+impl Count {
     /// CPU nanoseconds per packet that arrived.
     pub fn ns(&self) -> f64 {
         self.cpu_seconds * 1e9 / self.arrived as f64
     }
+}
 
-    pub fn lost(&self) -> f64 {
-        1.0 - self.arrived as f64 / self.sent as f64
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Count) {
+        self.sent += other.sent;
+        self.arrived += other.arrived;
+        self.bad += other.bad;
+        self.cpu_seconds += other.cpu_seconds;
+    }
+}
+
+/// One measurement of a case, and of the bare redirect in turns with it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    pub measured: Count,
+    pub redirect: Count,
+}
+
+impl Sample {
+    /// Packets per second as a part of the redirect's.
+    fn of_redirect(&self) -> f64 {
+        self.redirect.ns() / self.measured.ns()
+    }
+
+    fn lost(&self) -> f64 {
+        // A stray frame of the kernel's may have been counted as well.
+        (1.0 - self.measured.arrived as f64 / self.measured.sent as f64).max(0.0)
     }
 }
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ns, redirect) = (self.measured.ns(), self.redirect.ns());
         write!(
             f,
-            "{:7.1} ns  lost {:.4}  cpu/wall {:.2}",
-            self.ns(),
-            self.lost(),
-            self.cpu_seconds / self.wall_seconds
-        )?;
-        if self.bad > 0 {
-            write!(f, "  bad {:.4}", self.bad as f64 / self.arrived as f64)?;
-        }
-        Ok(())
+            "{ns:7.1} ns  redirect {redirect:6.1} ns  ratio {:.3}  lost {:.4}",
+            self.of_redirect(),
+            self.lost()
+        )
     }
 }
 
@@ -57,72 +74,59 @@ pub struct Line {
     pub ns_most: f64,
     /// What the router costs above moving the frame.
     pub ns_over_redirect: f64,
-    /// Packets per second as a part of the round's redirects.
+    /// Packets per second as a part of the redirect's.
     pub of_redirect: f64,
     /// Times the kernel's forwarding of the same traffic.
     pub of_kernel: Option<f64>,
     /// Times `fib-direct` with the same traffic.
     pub of_fib_direct: Option<f64>,
     pub lost: f64,
-    pub bad: f64,
 }
 
+#[derive(Default)]
 pub struct Report {
-    cases: Vec<Case>,
     samples: Vec<(u32, Case, Sample)>,
 }
 
 impl Report {
-    pub fn new(mut cases: Vec<Case>) -> Report {
-        if !cases.contains(&Case::YARDSTICK) {
-            cases.insert(0, Case::YARDSTICK);
-        }
-        Report { cases, samples: Vec::new() }
-    }
-
     pub fn add(&mut self, round: u32, case: Case, sample: Sample) {
         self.samples.push((round, case, sample));
     }
 
-    pub fn lines(&self) -> Vec<Line> {
-        self.cases.iter().filter_map(|case| self.line(*case)).collect()
+    fn lines(&self, cases: &[Case]) -> Vec<Line> {
+        cases.iter().filter_map(|case| self.line(*case)).collect()
     }
 
     fn of(&self, case: Case) -> impl Iterator<Item = (u32, &Sample)> {
         self.samples.iter().filter(move |(_, c, _)| *c == case).map(|(round, _, sample)| (*round, sample))
     }
 
-    /// The median ns of a case within a round.
-    fn ns_in(&self, round: u32, case: Case) -> Option<f64> {
-        median(self.of(case).filter(|(r, _)| *r == round).map(|(_, sample)| sample.ns()))
-    }
-
     fn line(&self, case: Case) -> Option<Line> {
         let all = |f: fn(&Sample) -> f64| self.of(case).map(move |(_, sample)| f(sample));
-        let ratio = |to: Case| {
-            median(self.of(case).filter_map(|(round, sample)| Some(self.ns_in(round, to)? / sample.ns())))
+        // Both against their own redirects: load that comes and goes between two cases does not enter.
+        let times = |router| {
+            let other = Case { router, ..case };
+            median(self.of(case).filter_map(|(round, sample)| {
+                let (_, other) = self.of(other).find(|(r, _)| *r == round)?;
+                Some(sample.of_redirect() / other.of_redirect())
+            }))
         };
-        let same = |router| Case { router, ..case };
-        let ns = median(all(Sample::ns))?;
+        let ns = median(all(|sample| sample.measured.ns()))?;
         Some(Line {
             case: case.name(),
             mpps: 1e3 / ns,
             ns,
-            ns_least: all(Sample::ns).fold(f64::INFINITY, f64::min),
-            ns_most: all(Sample::ns).fold(0.0, f64::max),
-            ns_over_redirect: median(
-                self.of(case)
-                    .filter_map(|(round, sample)| Some(sample.ns() - self.ns_in(round, Case::YARDSTICK)?)),
-            )?,
-            of_redirect: ratio(Case::YARDSTICK)?,
-            of_kernel: ratio(same(Router::Kernel)),
-            of_fib_direct: ratio(same(Router::FibDirect)),
+            ns_least: all(|sample| sample.measured.ns()).fold(f64::INFINITY, f64::min),
+            ns_most: all(|sample| sample.measured.ns()).fold(0.0, f64::max),
+            ns_over_redirect: median(all(|sample| sample.measured.ns() - sample.redirect.ns()))?,
+            of_redirect: median(all(Sample::of_redirect))?,
+            of_kernel: times(Router::Kernel),
+            of_fib_direct: times(Router::FibDirect),
             lost: median(all(Sample::lost))?,
-            bad: median(all(|sample| sample.bad as f64 / sample.arrived as f64))?,
         })
     }
 
-    pub fn print_table(&self) {
+    pub fn print_table(&self, cases: &[Case]) {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         table.set_header([
@@ -137,7 +141,7 @@ impl Report {
             "lost",
         ]);
         let times = |ratio: Option<f64>| ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
-        for line in self.lines() {
+        for line in self.lines(cases) {
             table.add_row([
                 line.case.clone(),
                 format!("{:.2}", line.mpps),
@@ -153,13 +157,13 @@ impl Report {
         println!("{table}");
     }
 
-    pub fn print_json(&self) {
+    pub fn print_json(&self, cases: &[Case]) {
         let samples: Vec<_> = self
             .samples
             .iter()
             .map(|(round, case, sample)| serde_json::json!({ "round": round, "case": case.name(), "sample": sample }))
             .collect();
-        println!("{}", serde_json::json!({ "cases": self.lines(), "samples": samples }));
+        println!("{}", serde_json::json!({ "cases": self.lines(cases), "samples": samples }));
     }
 }
 
@@ -175,8 +179,8 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn sample(ns: f64) -> Sample {
-        Sample { sent: 1000, arrived: 1000, bad: 0, other: 0, cpu_seconds: ns * 1e-6, wall_seconds: 1.0 }
+    fn count(ns: f64) -> Count {
+        Count { sent: 1000, arrived: 1000, bad: 0, cpu_seconds: ns * 1e-6 }
     }
 
     #[test]
@@ -187,21 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_taken_within_a_round() {
+    fn load_that_comes_and_goes_does_not_enter_ratios() {
         let case = |name: &str| Case::all().find(|case| case.name() == name).unwrap();
         let (kernel, routerd) = (case("kernel-1k"), case("routerd-1k"));
-        let mut report = Report::new(vec![kernel, routerd]);
-        // The machine is twice as slow in the second round.
-        for (round, factor) in [(0, 1.0), (1, 2.0)] {
-            report.add(round, Case::YARDSTICK, sample(100.0 * factor));
-            report.add(round, kernel, sample(800.0 * factor));
-            report.add(round, routerd, sample(200.0 * factor));
+        let mut report = Report::default();
+        for (round, case, ns, load) in
+            [(0, kernel, 800.0, 1.0), (0, routerd, 200.0, 2.0), (1, routerd, 210.0, 1.0)]
+        {
+            let sample = Sample { measured: count(ns * load), redirect: count(100.0 * load) };
+            report.add(round, case, sample);
         }
-        let lines = report.lines();
-        let line = lines.iter().find(|line| line.case == "routerd-1k").unwrap();
-        assert!((line.of_redirect - 0.5).abs() < 1e-9);
-        assert!((line.of_kernel.unwrap() - 4.0).abs() < 1e-9);
+        let lines = report.lines(&[routerd]);
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!((line.of_redirect - (0.5 + 100.0 / 210.0) / 2.0).abs() < 1e-9);
+        assert!((line.of_kernel.unwrap() - 4.0).abs() < 1e-9, "only in the round that has both");
         assert_eq!(line.of_fib_direct, None);
-        assert!((line.ns_over_redirect - 150.0).abs() < 1e-9);
     }
 }

@@ -1,9 +1,6 @@
 //! Loads the bench's programs, sends packets and accounts the CPU time they take.
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+use std::{fs, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -20,7 +17,7 @@ use rustix::{
 use super::{
     case::Traffic,
     namespace::{G0_MAC, R0_MAC, Topology},
-    report::Sample,
+    report::Count,
 };
 
 /// 64 bytes on a wire, with the frame check sequence that veth does not have.
@@ -29,14 +26,12 @@ const FRAME_BYTES: usize = 60;
 const FRAME6_BYTES: usize = 14 + 40 + 8;
 /// Frames that the kernel passes at once.
 const BATCH: u32 = 64;
-/// Packets per system call, at most.
-const MOST: u32 = 1 << 20;
 
-fn frame_bytes(traffic: Traffic) -> usize {
-    if traffic.ipv6 { FRAME6_BYTES } else { FRAME_BYTES }
+fn frame_bytes(ipv6: bool) -> usize {
+    if ipv6 { FRAME6_BYTES } else { FRAME_BYTES }
 }
 
-/// Loads the bench's object with this traffic's constants. The programs are attached by [`attach`].
+/// Loads the bench's object with this traffic's constants, and the generator; [`attach`] loads the others.
 pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf> {
     let generator_out = topology.generator.run(|| ifindex("g0"))?;
     let router_out = topology.router.run(|| ifindex("r1"))?;
@@ -47,8 +42,8 @@ pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf
         .collect::<Result<_, _>>()?;
     let macs: [u8; 12] = macs.as_slice().try_into()?;
     let ip_header = if traffic.ipv6 { 40 } else { 20 };
-    let udp_length = (frame_bytes(traffic) - 14 - ip_header) as u32;
-    let programs = EbpfLoader::new()
+    let udp_length = (frame_bytes(traffic.ipv6) - 14 - ip_header) as u32;
+    let mut programs = EbpfLoader::new()
         .override_global("GENERATE_TO", &generator_out, true)
         .override_global("REDIRECT_TO", &router_out, true)
         .override_global("MACS", &macs, true)
@@ -59,6 +54,7 @@ pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf
         .override_global("UDP_LENGTH", &udp_length, true)
         .load(object)
         .context("load the bench's programs")?;
+    loaded(&mut programs, "generate")?;
     Ok(programs)
 }
 
@@ -84,58 +80,21 @@ pub fn ifindex(device: &str) -> Result<u32> {
     rustix::net::netdevice::name_to_index(socket, device).with_context(|| format!("find {device}"))
 }
 
-/// How packets are sent.
-pub struct Generator {
-    pub cpu: usize,
-    /// Seconds of one measurement.
-    pub secs: f64,
-}
-
-impl Generator {
-    /// Sends every flow at least once, then packets for `secs` seconds. Pins the calling thread.
-    pub fn measure(&self, programs: &mut Ebpf, traffic: Traffic) -> Result<Sample> {
-        let mut cpus = CpuSet::new();
-        cpus.set(self.cpu);
-        sched_setaffinity(None, &cpus).with_context(|| format!("run on CPU {}", self.cpu))?;
-        setpriority_process(None, -20).context("raise the priority")?;
-        let ksoftirqd = Ksoftirqd::find(self.cpu)?;
-        loaded(programs, "generate")?;
-
-        send(programs, traffic, traffic.flows.max(20_000))?;
-        settle();
-        let before = counters(programs)?;
-        let (wall, cpu, soft) = (Instant::now(), thread_seconds(), ksoftirqd.seconds()?);
-        let (mut sent, mut packets) = (0, 1 << 13);
-        while wall.elapsed().as_secs_f64() < self.secs {
-            let start = thread_seconds();
-            send(programs, traffic, packets)?;
-            sent += u64::from(packets);
-            if thread_seconds() - start < self.secs / 16.0 {
-                packets = (packets * 4).min(MOST);
-            }
-        }
-        let cpu_seconds = thread_seconds() - cpu + ksoftirqd.seconds()? - soft;
-        let wall_seconds = wall.elapsed().as_secs_f64();
-        settle();
-        let after = counters(programs)?;
-        let counted = |i: usize| after[i] - before[i];
-        Ok(Sample {
-            sent,
-            arrived: counted(0),
-            bad: counted(1),
-            other: counted(2),
-            cpu_seconds,
-            wall_seconds,
-        })
-    }
-}
-
-fn send(programs: &Ebpf, traffic: Traffic, packets: u32) -> Result<()> {
+/// Sends packets on one CPU, to which it pins the calling thread, and counts what became of them.
+pub fn send(programs: &mut Ebpf, cpu: usize, ipv6: bool, packets: u32) -> Result<Count> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).with_context(|| format!("run on CPU {cpu}"))?;
+    setpriority_process(None, -20).context("raise the priority")?;
+    let ksoftirqd = Ksoftirqd::find(cpu)?;
     let frame = [0; FRAME6_BYTES];
-    let length = frame_bytes(traffic);
+    let length = frame_bytes(ipv6);
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let mut context = [0; 24];
     context[4..8].copy_from_slice(&(length as u32).to_ne_bytes());
+
+    let before = counters(programs)?;
+    let (thread, softirq) = (thread_seconds(), ksoftirqd.seconds()?);
     let generate: &Xdp =
         programs.program("generate").context("the object has no program generate")?.try_into()?;
     generate
@@ -147,23 +106,23 @@ fn send(programs: &Ebpf, traffic: Traffic, packets: u32) -> Result<()> {
             ..Default::default()
         })
         .context("send packets")?;
-    Ok(())
+    let thread = thread_seconds() - thread;
+    // What ksoftirqd has taken over it finishes now.
+    thread::sleep(Duration::from_millis(1));
+    let cpu_seconds = thread + ksoftirqd.seconds()? - softirq;
+    let [arrived, bad] = counters(programs)?;
+    Ok(Count { sent: packets.into(), arrived: arrived - before[0], bad: bad - before[1], cpu_seconds })
 }
 
-/// The counters of the sink (or of `drop_counted`) over all CPUs: arrived, bad, other.
-fn counters(programs: &Ebpf) -> Result<[u64; 3]> {
+/// The counters of the sink (or of `drop_counted`) over all CPUs: arrived, bad.
+fn counters(programs: &Ebpf) -> Result<[u64; 2]> {
     let map: PerCpuArray<_, u64> =
         programs.map("COUNTERS").context("the object has no map COUNTERS")?.try_into()?;
-    let mut sums = [0; 3];
+    let mut sums = [0; 2];
     for (index, sum) in (0..).zip(&mut sums) {
         *sum = map.get(&index, 0)?.iter().sum();
     }
     Ok(sums)
-}
-
-/// Lets ksoftirqd finish what it still holds.
-fn settle() {
-    thread::sleep(Duration::from_millis(20));
 }
 
 fn thread_seconds() -> f64 {
