@@ -12,7 +12,8 @@ use clap::Args;
 use crate::{
     build,
     setup::{self, Purpose},
-    shell, vm,
+    shell,
+    vm::{self, Card},
 };
 use program::Program;
 use report::Report;
@@ -79,14 +80,11 @@ fn in_vm(
     let programs: Vec<Program> = programs.iter().filter(|program| program.needs_kernel()).cloned().collect();
     let job = runner::Job::prepare(&programs, filters, &format!("[{kernel}] "), &folder)?;
     let own = std::env::current_exe()?;
-    let machine = vm::Options {
-        kernel: kernel.to_owned(),
-        nics: ["virtio,hub=1", "virtio,hub=1", "virtio,hub=2", "virtio,hub=2"].map(str::to_owned).to_vec(),
-        writable: vec![folder],
-        timeout: 600,
-        command: vec![own.display().to_string(), "run-tests".to_owned(), job.file.display().to_string()],
-        ..vm::Options::default()
-    };
+    let command = [own.as_os_str(), "run-tests".as_ref(), job.file.as_os_str()];
+    let mut machine = vm::Options::new(kernel, command);
+    machine.nics = vec![Card::on_hub(1), Card::on_hub(1), Card::on_hub(2), Card::on_hub(2)];
+    machine.writable = vec![folder];
+    machine.timeout = 600;
     match vm::run(&machine) {
         Ok(status) => job.outcomes(&format!("the virtual machine ended with {status}")),
         Err(error) => job.outcomes(&format!("{error:#}")),

@@ -1,22 +1,25 @@
-//! Writes a cpio archive in the form that the kernel unpacks at boot ("newc": Documentation/driver-api/
-//! early-userspace/buffer-format.rst).
+//! Archives that the kernel unpacks at boot: the "new ASCII" cpio format
+//! (Documentation/driver-api/early-userspace/buffer-format.rst).
 
+const DIRECTORY: u32 = 0o040755;
+const FILE: u32 = 0o100755;
+
+/// An archive in memory. The kernel takes several of them one after the other in one file.
+#[derive(Default)]
 pub struct Archive {
     bytes: Vec<u8>,
-    next_inode: u32,
+    entries: u32,
 }
 
 impl Archive {
-    pub fn new() -> Archive {
-        Archive { bytes: Vec::new(), next_inode: 1 }
+    /// Adds a folder; its parents have to be there.
+    pub fn folder(&mut self, path: &str) {
+        self.entry(path, DIRECTORY, &[]);
     }
 
-    pub fn folder(&mut self, name: &str) {
-        self.entry(name, 0o040_755, &[]);
-    }
-
-    pub fn program(&mut self, name: &str, content: &[u8]) {
-        self.entry(name, 0o100_755, content);
+    /// Adds an executable file.
+    pub fn file(&mut self, path: &str, content: &[u8]) {
+        self.entry(path, FILE, content);
     }
 
     pub fn finish(mut self) -> Vec<u8> {
@@ -24,23 +27,25 @@ impl Archive {
         self.bytes
     }
 
-    fn entry(&mut self, name: &str, mode: u32, content: &[u8]) {
+    fn entry(&mut self, path: &str, mode: u32, content: &[u8]) {
+        self.entries += 1;
+        let name = path.trim_start_matches('/');
+        // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check
         let fields = [
-            self.next_inode,
+            self.entries,
             mode,
-            0,                    // uid
-            0,                    // gid
-            1,                    // links
-            0,                    // mtime
-            content.len() as u32, // file size
-            0,                    // device, major and minor
             0,
-            0, // device of a special file, major and minor
             0,
-            name.len() as u32 + 1, // with the terminating NUL
-            0,                     // checksum, none in this form
+            1,
+            0,
+            u32::try_from(content.len()).unwrap_or(u32::MAX),
+            0,
+            0,
+            0,
+            0,
+            u32::try_from(name.len() + 1).unwrap_or(u32::MAX),
+            0,
         ];
-        self.next_inode += 1;
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
             self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
@@ -59,19 +64,28 @@ impl Archive {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, io::Write, process::Command, process::Stdio};
+
     use super::*;
 
     #[test]
-    fn header_name_and_content_are_aligned() {
-        let mut archive = Archive::new();
-        archive.program("init", b"abc");
-        let bytes = archive.finish();
-        assert_eq!(&bytes[..14], b"07070100000001");
-        assert_eq!(&bytes[14..22], b"000081ed"); // mode 100755
-        assert_eq!(&bytes[54..62], b"00000003"); // size
-        assert_eq!(&bytes[110..115], b"init\0");
-        assert_eq!(&bytes[116..119], b"abc");
-        assert_eq!(&bytes[120..126], b"070701");
-        assert_eq!(bytes.len() % 4, 0);
+    fn another_reader_finds_the_same_files() {
+        let Some(busybox) = crate::shell::which("busybox") else { lab::skip!("busybox is not installed") };
+        let mut archive = Archive::default();
+        archive.folder("/bin");
+        archive.file("/bin/odd", b"12345");
+        archive.file("/init", b"#!/bin/sh\n");
+        let folder = tempfile::tempdir().unwrap();
+        let mut reader = Command::new(busybox)
+            .args(["cpio", "-id"])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        reader.stdin.take().unwrap().write_all(&archive.finish()).unwrap();
+        assert!(reader.wait().unwrap().success());
+        assert_eq!(fs::read(folder.path().join("bin/odd")).unwrap(), b"12345");
+        assert_eq!(fs::read(folder.path().join("init")).unwrap(), b"#!/bin/sh\n");
     }
 }
