@@ -1,1 +1,136 @@
 //! The RouterOS configuration language, its schema, and the configuration tree. Pure: no I/O.
+//!
+//! Text goes through [`import`] or [`from_yaml`] into a [`Tree`], which [`export`] and [`to_yaml`] write again; [`run`]
+//! carries out one command of the console. All of them check against [`schema`].
+
+mod ast;
+mod dialect;
+mod error;
+mod exec;
+mod export;
+mod parser;
+mod print;
+mod query;
+pub mod schema;
+mod tree;
+mod types;
+mod value;
+
+pub use error::{Error, Errors, Span};
+pub use export::export;
+pub use print::{NoRows, Row, Rows};
+pub use tree::{Item, ItemId, Tree};
+pub use types::{Family, Type};
+pub use value::{Prefix, Value};
+
+use serde::Serialize;
+
+/// Why a line, or a property of it, does nothing on this host; or what it was taken for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    pub line: u32,
+    /// `/ip/firewall/filter`
+    pub menu: String,
+    pub reason: String,
+}
+
+/// What a statement does on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    Enforced,
+    /// Stored and exported again; the reason why nothing more happens.
+    Kept(String),
+}
+
+/// One command of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    pub span: Span,
+    /// `/ip/firewall/filter`
+    pub menu: String,
+    pub status: Status,
+    /// The item that was added or set.
+    pub item: Option<ItemId>,
+}
+
+/// A text that was taken as a whole.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub tree: Tree,
+    pub statements: Vec<Statement>,
+    pub notes: Vec<Note>,
+}
+
+/// What a console command gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    pub text: String,
+    /// The tree is another than before.
+    pub changed: bool,
+    /// What was taken differently, or has no effect on this host.
+    pub notes: Vec<Note>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Passwords and keys too.
+    pub sensitive: bool,
+    /// Only this menu and those below it.
+    pub menu: Option<String>,
+    /// Defaults too.
+    pub verbose: bool,
+    /// One full command per line, not wrapped.
+    pub terse: bool,
+}
+
+/// Takes a script as a whole, on top of `base`, or refuses it with all its errors.
+pub fn import(base: &Tree, text: &str) -> Result<Outcome, Errors> {
+    let (statements, errors) = parser::parse(text);
+    let mut tree = base.clone();
+    let mut session = exec::Session::new(&mut tree, &NoRows);
+    session.errors = errors;
+    session.run(&statements);
+    let exec::Session { errors, reports, notes, .. } = session;
+    if !errors.is_empty() {
+        return Err(Errors(errors));
+    }
+    Ok(Outcome { tree, statements: reports, notes })
+}
+
+/// [`import`] for a file's bytes, which have to be UTF-8.
+pub fn import_bytes(base: &Tree, bytes: &[u8]) -> Result<Outcome, Errors> {
+    import(base, parser::decode(bytes)?)
+}
+
+/// Carries out one console command; on an error the tree stays as it is.
+pub fn run(tree: &mut Tree, command: &str) -> Result<Output, Errors> {
+    run_with(tree, command, &NoRows)
+}
+
+/// [`run`] where `print` also shows rows that are not configured.
+pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Output, Errors> {
+    let (statements, errors) = parser::parse(command);
+    let mut next = tree.clone();
+    let mut session = exec::Session::new(&mut next, rows);
+    session.errors = errors;
+    let last = session.run(&statements);
+    let exec::Session { errors, notes, mut out, changed, .. } = session;
+    if !errors.is_empty() {
+        return Err(Errors(errors));
+    }
+    match last {
+        exec::Operand::Text(text) => {
+            out.push_str(&text);
+            out.push('\n');
+        }
+        exec::Operand::Items(ids) => {
+            out.push_str(&ids.iter().map(ItemId::to_string).collect::<Vec<_>>().join(";"));
+            out.push('\n');
+        }
+        exec::Operand::Nothing | exec::Operand::Added(_) => {}
+    }
+    if changed {
+        *tree = next;
+    }
+    Ok(Output { text: out, changed, notes })
+}

@@ -1,0 +1,242 @@
+//! Item queries: `find` conditions, and items named by name, number or id.
+
+use std::cmp::Ordering;
+
+use crate::ast::{Cond, Expr, Op};
+use crate::error::{Error, Span, nearest};
+use crate::schema::{Lookup, Menu};
+use crate::tree::{Item, ItemId, Tree, is_port_name};
+use crate::value::Value;
+
+/// Flags that every item has; none of these is ever set on a configured item.
+const NEVER: [&str; 8] =
+    ["dynamic", "invalid", "running", "slave", "active", "inactive", "hw-offload", "bound"];
+
+/// The items that meet a condition. Asking for a port by its default name makes it exist.
+pub(crate) fn select(tree: &mut Tree, menu: &'static Menu, cond: &Cond) -> Result<Vec<ItemId>, Error> {
+    if !menu.ports.is_empty() {
+        name_ports(tree, menu, cond);
+    }
+    let mut ids = Vec::new();
+    for item in tree.all(menu) {
+        if holds(item, menu, cond)? {
+            ids.push(item.id());
+        }
+    }
+    if ids.is_empty() && tree.all(menu).is_empty() {
+        check(menu, cond)?;
+    }
+    Ok(ids)
+}
+
+fn name_ports(tree: &mut Tree, menu: &'static Menu, cond: &Cond) {
+    match cond {
+        Cond::All(conds) | Cond::Any(conds) => conds.iter().for_each(|c| name_ports(tree, menu, c)),
+        Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. } if name == "default-name" => {
+            if !text.is_empty() {
+                tree.port(menu, text);
+            }
+        }
+        Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. } if name == "name" => {
+            tree.interface_or_port(text);
+        }
+        _ => {}
+    }
+}
+
+/// Finds unknown names also where there is no item to try them on.
+fn check(menu: &'static Menu, cond: &Cond) -> Result<(), Error> {
+    match cond {
+        Cond::All(conds) | Cond::Any(conds) => conds.iter().try_for_each(|c| check(menu, c)),
+        Cond::Not(cond) => check(menu, cond),
+        Cond::Flag(name, span) | Cond::Compare { name, span, .. } => known(menu, name, *span),
+    }
+}
+
+fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
+    let own = NEVER.contains(&name) || matches!(name, ".id" | "default" | "builtin" | "static");
+    if own || matches!(menu.find_property(name), Lookup::One(_)) {
+        return Ok(());
+    }
+    let mut e = Error::new(span, "expected end of command");
+    e.hint = nearest(name, menu.properties.iter().map(|p| p.name.as_str()))
+        .or_else(|| Some(format!("{} has no property {name}", menu.slash_path())));
+    Err(e)
+}
+
+fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<bool, Error> {
+    Ok(match cond {
+        Cond::All(conds) => {
+            for cond in conds {
+                if !holds(item, menu, cond)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        Cond::Any(conds) => {
+            for cond in conds {
+                if holds(item, menu, cond)? {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+        Cond::Not(cond) => !holds(item, menu, cond)?,
+        Cond::Flag(name, span) => {
+            known(menu, name, *span)?;
+            match text(item, menu, name) {
+                Some(text) => text != "no" && text != "false" && !text.is_empty(),
+                None => false,
+            }
+        }
+        Cond::Compare { name, op, value, span } => {
+            known(menu, name, *span)?;
+            let Expr::Text(wanted) = value else {
+                return Err(Error::new(*span, "scripting is not executed here"));
+            };
+            compare(item, menu, name, *op, wanted, *span)?
+        }
+    })
+}
+
+/// The text a name has for an item; flags are `yes` or `no`.
+fn text(item: &Item, menu: &'static Menu, name: &str) -> Option<String> {
+    match name {
+        ".id" => Some(item.id().to_string()),
+        "static" => Some("yes".into()),
+        _ => match menu.find_property(name) {
+            Lookup::One(property) => item.text(&property.name),
+            _ if name == "default" || name == "builtin" => {
+                Some(if item.is_builtin() { "yes" } else { "no" }.into())
+            }
+            _ => Some("no".into()),
+        },
+    }
+}
+
+fn compare(
+    item: &Item,
+    menu: &'static Menu,
+    name: &str,
+    op: Op,
+    wanted: &str,
+    span: Span,
+) -> Result<bool, Error> {
+    let have = text(item, menu, name);
+    if op == Op::Match {
+        return matches(have.as_deref().unwrap_or_default(), wanted).ok_or_else(|| {
+            Error::new(span, "this pattern is not supported here").hint("use plain text, ^ and $")
+        });
+    }
+    let typed = match menu.find_property(name) {
+        Lookup::One(property) => {
+            let have = item.effective(&property.name);
+            let wanted = property.ty.parse(&property.name, wanted).ok();
+            have.cloned().zip(wanted)
+        }
+        _ => None,
+    };
+    let order = match &typed {
+        Some((have, wanted)) if have == wanted => Some(Ordering::Equal),
+        Some((have, wanted)) => rank(have, wanted).filter(|o| *o != Ordering::Equal),
+        None => (have.as_deref().unwrap_or_default() == wanted).then_some(Ordering::Equal),
+    };
+    Ok(match op {
+        Op::Equal => order == Some(Ordering::Equal),
+        Op::NotEqual => order != Some(Ordering::Equal),
+        Op::Less => order == Some(Ordering::Less),
+        Op::Greater => order == Some(Ordering::Greater),
+        Op::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        Op::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+        Op::Match => false,
+    })
+}
+
+fn rank(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => Some(a.cmp(b)),
+        (Value::Time(a), Value::Time(b)) | (Value::Rate(a), Value::Rate(b)) => Some(a.cmp(b)),
+        (Value::Ip(a), Value::Ip(b)) => Some(a.cmp(b)),
+        (Value::Prefix(a), Value::Prefix(b)) => Some(a.cmp(b)),
+        (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+/// `~` for patterns that are plain text with `^` or `$` at the ends; None for anything more.
+fn matches(text: &str, pattern: &str) -> Option<bool> {
+    let (start, rest) = match pattern.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    };
+    let (end, plain) = match rest.strip_suffix('$') {
+        Some(plain) => (true, plain),
+        None => (false, rest),
+    };
+    let mut literal = String::new();
+    let mut chars = plain.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => literal.push(chars.next().filter(|c| !c.is_alphanumeric())?),
+            '.' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '^' | '$' => return None,
+            _ => literal.push(c),
+        }
+    }
+    Some(match (start, end) {
+        (true, true) => text == literal,
+        (true, false) => text.starts_with(&literal),
+        (false, true) => text.ends_with(&literal),
+        (false, false) => text.contains(&literal),
+    })
+}
+
+/// One written reference to an item: a name, `*1A`, a number, or a range of numbers. Empty where nothing is meant.
+pub(crate) fn item(tree: &mut Tree, menu: &'static Menu, text: &str) -> Vec<ItemId> {
+    if let Some(id) = tree.named(menu, text) {
+        return vec![id];
+    }
+    if let Some(hex) = text.strip_prefix('*') {
+        let id = u32::from_str_radix(hex, 16).ok().map(ItemId);
+        return id.filter(|id| tree.get(menu, *id).is_some()).into_iter().collect();
+    }
+    if let Some(number) = ordinal(text) {
+        if let (None, Some(prefix)) =
+            (tree.all(menu).get(number), menu.ports.first().filter(|_| number < 1024))
+        {
+            for n in 0..=number {
+                tree.port(menu, &format!("{prefix}{}", n + 1));
+            }
+        }
+        return tree.all(menu).get(number).map(Item::id).into_iter().collect();
+    }
+    if let Some((Some(from), Some(to))) = text.split_once('-').map(|(a, b)| (ordinal(a), ordinal(b))) {
+        let last = tree.all(menu).len().saturating_sub(1);
+        if from <= to && to <= last {
+            return tree.all(menu).iter().skip(from).take(to - from + 1).map(Item::id).collect();
+        }
+        return Vec::new();
+    }
+    let by_name = tree.all(menu).iter().find(|item| item.text("name").as_deref() == Some(text)).map(Item::id);
+    if by_name.is_none() && is_port_name(menu, text) && tree.renamed_port(text).is_none() {
+        return vec![tree.port(menu, text)];
+    }
+    by_name.into_iter().collect()
+}
+
+fn ordinal(text: &str) -> Option<usize> {
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_plain_text_with_anchors_or_refused() {
+        assert_eq!(matches("lan1", "lan"), Some(true));
+        assert_eq!(matches("lan1", "^lan$"), Some(false));
+        assert_eq!(matches("a.b", "^a\\.b$"), Some(true));
+        assert_eq!(matches("ab", "a.*b"), None);
+    }
+}

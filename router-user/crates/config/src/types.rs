@@ -1,0 +1,432 @@
+//! Value types: how a property's text is checked and turned into a [`Value`].
+//!
+//! The schema writes a type as one expression, `not(list(one-of(range(number(0..65535)), enum(any))))`; this file is
+//! the reader of that expression and of the values it describes.
+
+use std::net::IpAddr;
+
+use crate::error::{Fault, nearest};
+use crate::value::{Value, parse_mac, parse_number, parse_prefix, parse_rate, parse_time};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+    Any,
+}
+
+impl Family {
+    fn takes(self, ip: IpAddr) -> bool {
+        match self {
+            Family::V4 => ip.is_ipv4(),
+            Family::V6 => ip.is_ipv6(),
+            Family::Any => true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `yes` or `no`.
+    Bool,
+    /// Present means yes: `blackhole`, also `blackhole=yes`.
+    Switch,
+    String,
+    /// A string that `export` hides unless it's told to show it.
+    Secret,
+    /// Script text; a string to this crate.
+    Script,
+    Number {
+        min: i64,
+        max: i64,
+    },
+    Rate,
+    Time,
+    /// `jan/02/1970` or `1970-01-02`; held in the second form.
+    Date,
+    Ip(Family),
+    /// An address with a length. `host`: host bits are kept.
+    Prefix {
+        family: Family,
+        host: bool,
+    },
+    Mac,
+    Enum(Vec<String>),
+    /// A comma list of words; `!word` takes one out.
+    Flags(Vec<String>),
+    Range(Box<Type>),
+    Pair(Box<Type>),
+    List(Box<Type>),
+    /// A matcher: `!` before the value negates it.
+    Not(Box<Type>),
+    /// The first that fits.
+    OneOf(Vec<Type>),
+    /// The name of an interface of any kind.
+    Interface,
+    /// `fe80::1%ether1`, `10.0.0.1%ether2`, `10.0.0.1@table`, an address or an interface.
+    Gateway(Family),
+    /// The name of an item of another menu.
+    Reference(String),
+}
+
+impl Type {
+    /// Checks a text. `exact`: enum words can't be abbreviated (inside `one-of`, where a name would be shadowed).
+    pub(crate) fn parse(&self, name: &str, text: &str) -> Result<Value, Fault> {
+        self.read(name, text, false)
+    }
+
+    fn read(&self, name: &str, text: &str, exact: bool) -> Result<Value, Fault> {
+        let invalid =
+            |what: &str| Err(Fault::new(format!("invalid value for argument {name}")).hint(what.to_owned()));
+        match self {
+            Type::Bool | Type::Switch => match text {
+                "yes" | "true" => Ok(Value::Bool(true)),
+                "no" | "false" => Ok(Value::Bool(false)),
+                _ => invalid("expected yes or no"),
+            },
+            Type::String | Type::Secret | Type::Script | Type::Interface => Ok(Value::Text(text.to_owned())),
+            Type::Reference(_) if text.is_empty() => no_match(name),
+            Type::Reference(_) => Ok(Value::Text(text.to_owned())),
+            Type::Number { min, max } => match parse_number(text) {
+                Some(n) if (*min..=*max).contains(&n) => Ok(Value::Number(n)),
+                Some(_) => Err(Fault::new(format!("value of {name} out of range ({min}..{max})"))),
+                None => invalid("expected a number"),
+            },
+            Type::Rate => parse_rate(text)
+                .map_or_else(|| invalid("expected a rate such as 10M"), |r| Ok(Value::Rate(r))),
+            Type::Time => parse_time(text)
+                .map_or_else(|| invalid("expected a time such as 1d2h3m4s"), |t| Ok(Value::Time(t))),
+            Type::Date => parse_date(text).map_or_else(|| invalid("expected a date such as 2026-01-31"), Ok),
+            Type::Ip(family) => match text.parse::<IpAddr>() {
+                Ok(ip) if family.takes(ip) => Ok(Value::Ip(ip)),
+                _ => invalid(match family {
+                    Family::V4 => "invalid value of ip-address",
+                    Family::V6 => "invalid value of ipv6-address",
+                    Family::Any => "expected an IPv4 or IPv6 address",
+                }),
+            },
+            Type::Prefix { family, host } => match parse_prefix(text) {
+                Some(prefix) if family.takes(prefix.address) => {
+                    Ok(Value::Prefix(if *host { prefix } else { prefix.network() }))
+                }
+                _ => invalid(match family {
+                    Family::V4 => "expected an address with a length such as 192.0.2.1/24",
+                    Family::V6 => "expected an address with a length such as 2001:db8::1/64",
+                    Family::Any => "expected an address with a length",
+                }),
+            },
+            Type::Mac => parse_mac(text).map_or_else(
+                || invalid("invalid value of mac-address, mac address required"),
+                |m| Ok(Value::Mac(m)),
+            ),
+            Type::Enum(words) => read_word(name, words, text, exact).map(Value::Text),
+            Type::Flags(words) => {
+                if text.is_empty() {
+                    return Ok(Value::List(Vec::new()));
+                }
+                text.split(',')
+                    .map(|part| match part.strip_prefix('!') {
+                        Some(word) => {
+                            read_word(name, words, word, exact).map(|w| Value::Not(Box::new(Value::Text(w))))
+                        }
+                        None => read_word(name, words, part, exact).map(Value::Text),
+                    })
+                    .collect::<Result<_, _>>()
+                    .map(Value::List)
+            }
+            Type::Range(inner) => read_range(inner, name, text, exact),
+            Type::Pair(inner) => match text.split_once('/') {
+                Some((up, down)) => Ok(Value::Pair(
+                    Box::new(inner.read(name, up, exact)?),
+                    Box::new(inner.read(name, down, exact)?),
+                )),
+                None => {
+                    let both = inner.read(name, text, exact)?;
+                    Ok(Value::Pair(Box::new(both.clone()), Box::new(both)))
+                }
+            },
+            Type::List(_) if text.is_empty() => Ok(Value::List(Vec::new())),
+            Type::List(inner) => text
+                .split(',')
+                .map(|part| inner.read(name, part.trim(), exact))
+                .collect::<Result<_, _>>()
+                .map(Value::List),
+            Type::Not(inner) => match text.strip_prefix('!') {
+                Some(rest) => Ok(Value::Not(Box::new(inner.read(name, rest, exact)?))),
+                None => inner.read(name, text, exact),
+            },
+            Type::OneOf(types) => {
+                let mut first = None;
+                for ty in types {
+                    match ty.read(name, text, true) {
+                        Ok(value) => return Ok(value),
+                        Err(fault) => first = first.or(Some(fault)),
+                    }
+                }
+                Err(first.unwrap_or_else(|| Fault::new(format!("invalid value for argument {name}"))))
+            }
+            Type::Gateway(family) => {
+                let address = text.split(['%', '@']).next().unwrap_or(text);
+                match address.parse::<IpAddr>() {
+                    Ok(ip) if family.takes(ip) && address.len() == text.len() => Ok(Value::Ip(ip)),
+                    Ok(ip) if family.takes(ip) => {
+                        Ok(Value::Text(format!("{ip}{}", text.get(address.len()..).unwrap_or_default())))
+                    }
+                    Ok(_) => invalid("the address is of the other family"),
+                    Err(_) if text.is_empty() => invalid("expected an address or an interface"),
+                    Err(_) => Ok(Value::Text(text.to_owned())),
+                }
+            }
+        }
+    }
+
+    /// Calls `found` for every name inside `value` that has to exist elsewhere in the tree.
+    pub(crate) fn references<'t>(&'t self, value: &Value, found: &mut dyn FnMut(Target<'t>, &str)) {
+        match (self, value) {
+            (Type::Interface, Value::Text(name)) => found(Target::Interface, name),
+            (Type::Reference(menu), Value::Text(name)) => found(Target::Menu(menu), name),
+            (Type::Gateway(_), Value::Text(text)) => match text.split_once('%') {
+                Some((_, interface)) => found(Target::Interface, interface),
+                None if text.contains('@') => {}
+                None => found(Target::Interface, text),
+            },
+            (Type::List(inner), Value::List(values)) => {
+                values.iter().for_each(|v| inner.references(v, found))
+            }
+            (Type::Not(inner), Value::Not(value)) => inner.references(value, found),
+            (Type::Not(inner), value) => inner.references(value, found),
+            (Type::OneOf(types), value) => {
+                let text = value.to_string();
+                let taken = types.iter().find(|ty| ty.read("", &text, true).as_ref() == Ok(value));
+                if let Some(ty) = taken {
+                    ty.references(value, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// True where a value of this type can name something else.
+    pub(crate) fn has_references(&self) -> bool {
+        match self {
+            Type::Interface | Type::Reference(_) | Type::Gateway(_) => true,
+            Type::List(inner) | Type::Not(inner) => inner.has_references(),
+            Type::OneOf(types) => types.iter().any(Type::has_references),
+            _ => false,
+        }
+    }
+
+    /// The value with every reference to `old` replaced by `new`.
+    pub(crate) fn rename(&self, value: &Value, target: Target<'_>, old: &str, new: &str) -> Option<Value> {
+        let mut hit = false;
+        self.references(value, &mut |t, name| hit |= t == target && name == old);
+        if !hit {
+            return None;
+        }
+        fn replace(value: &Value, old: &str, new: &str) -> Value {
+            match value {
+                Value::Text(text) if text == old => Value::Text(new.to_owned()),
+                Value::Text(text) => match text.split_once('%') {
+                    Some((address, interface)) if interface == old => Value::Text(format!("{address}%{new}")),
+                    _ => value.clone(),
+                },
+                Value::Not(inner) => Value::Not(Box::new(replace(inner, old, new))),
+                Value::List(values) => Value::List(values.iter().map(|v| replace(v, old, new)).collect()),
+                other => other.clone(),
+            }
+        }
+        Some(replace(value, old, new))
+    }
+
+    /// What may be written, in a few words; for hints, help and the reference.
+    pub fn describe(&self) -> String {
+        match self {
+            Type::Bool => "yes | no".into(),
+            Type::Switch => "switch".into(),
+            Type::String => "string".into(),
+            Type::Secret => "secret".into(),
+            Type::Script => "script".into(),
+            Type::Number { min, max } => format!("number {min}..{max}"),
+            Type::Rate => "rate".into(),
+            Type::Time => "time".into(),
+            Type::Date => "date".into(),
+            Type::Ip(Family::V4) => "IPv4 address".into(),
+            Type::Ip(Family::V6) => "IPv6 address".into(),
+            Type::Ip(Family::Any) => "address".into(),
+            Type::Prefix { family: Family::V4, .. } => "IPv4 prefix".into(),
+            Type::Prefix { family: Family::V6, .. } => "IPv6 prefix".into(),
+            Type::Prefix { family: Family::Any, .. } => "prefix".into(),
+            Type::Mac => "MAC address".into(),
+            Type::Enum(words) => words.join(" | "),
+            Type::Flags(words) => format!("any of {}", words.join(", ")),
+            Type::Range(inner) => format!("{}[-{}]", inner.describe(), inner.describe()),
+            Type::Pair(inner) => format!("{}/{}", inner.describe(), inner.describe()),
+            Type::List(inner) => format!("list of {}", inner.describe()),
+            Type::Not(inner) => format!("[!] {}", inner.describe()),
+            Type::OneOf(types) => types.iter().map(Type::describe).collect::<Vec<_>>().join(" | "),
+            Type::Interface => "interface".into(),
+            Type::Gateway(_) => "address[%interface] | interface".into(),
+            Type::Reference(menu) => format!("name in /{menu}"),
+        }
+    }
+}
+
+/// Where a named thing has to exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    Interface,
+    Menu(&'a str),
+}
+
+fn no_match(name: &str) -> Result<Value, Fault> {
+    Err(Fault::new(format!("input does not match any value of {name}")))
+}
+
+/// An enum word, or a unique beginning of one.
+fn read_word(name: &str, words: &[String], text: &str, exact: bool) -> Result<String, Fault> {
+    if let Some(word) = words.iter().find(|w| *w == text) {
+        return Ok(word.clone());
+    }
+    if !exact && !text.is_empty() {
+        let mut matching = words.iter().filter(|w| w.starts_with(text));
+        match (matching.next(), matching.next()) {
+            (Some(word), None) => return Ok(word.clone()),
+            (Some(_), Some(_)) => {
+                return Err(Fault::new(format!(
+                    "ambiguous value of {name}, more than one possible value matches input"
+                )));
+            }
+            _ => {}
+        }
+    }
+    let hint = nearest(text, words.iter().map(String::as_str)).unwrap_or_else(|| {
+        format!("possible: {}", words.iter().take(30).cloned().collect::<Vec<_>>().join(", "))
+    });
+    Err(Fault::new(format!("input does not match any value of {name}")).hint(hint))
+}
+
+/// `from-to`, `one`, or for addresses a prefix.
+fn read_range(inner: &Type, name: &str, text: &str, exact: bool) -> Result<Value, Fault> {
+    if let Type::Ip(family) = inner
+        && text.contains('/')
+    {
+        return Type::Prefix { family: *family, host: false }.read(name, text, exact);
+    }
+    let Some((from, to)) = text.split_once('-').filter(|(from, _)| !from.is_empty()) else {
+        return inner.read(name, text, exact);
+    };
+    let from = inner.read(name, from, exact)?;
+    let to = inner.read(name, to, exact)?;
+    let ordered = match (&from, &to) {
+        (Value::Ip(a), Value::Ip(b)) => a.is_ipv4() == b.is_ipv4() && a <= b,
+        (Value::Number(a), Value::Number(b)) => a <= b,
+        (Value::Time(a), Value::Time(b)) => a <= b,
+        _ => true,
+    };
+    if !ordered {
+        return Err(
+            Fault::new(format!("invalid value for argument {name}")).hint("the range ends before it begins")
+        );
+    }
+    Ok(if from == to { from } else { Value::Range(Box::new(from), Box::new(to)) })
+}
+
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+fn parse_date(text: &str) -> Option<Value> {
+    let (year, month, day) = if text.contains('/') {
+        let mut parts = text.split('/');
+        let name = parts.next()?.to_ascii_lowercase();
+        let month = MONTHS.iter().position(|m| *m == name)? + 1;
+        let day: usize = parts.next()?.parse().ok()?;
+        (parts.next()?.parse::<usize>().ok()?, month, day)
+    } else {
+        let mut parts = text.splitn(3, '-');
+        let year = parts.next()?.parse().ok()?;
+        (year, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?)
+    };
+    let valid = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    valid.then(|| Value::Text(format!("{year:04}-{month:02}-{day:02}")))
+}
+
+/// Reads a type expression of the schema.
+pub(crate) fn parse_type(text: &str) -> Result<Type, String> {
+    let text = text.trim();
+    let (head, inner) = match text.split_once('(') {
+        Some((head, rest)) => (
+            head.trim(),
+            Some(rest.strip_suffix(')').ok_or_else(|| format!("no closing bracket in {text}"))?),
+        ),
+        None => (text, None),
+    };
+    let one = || parse_type(inner.ok_or_else(|| format!("{head} needs a type"))?).map(Box::new);
+    let words = || -> Result<Vec<String>, String> {
+        let inner = inner.ok_or_else(|| format!("{head} needs words"))?;
+        Ok(inner.split(',').map(|w| w.trim().to_owned()).collect())
+    };
+    Ok(match head {
+        "bool" => Type::Bool,
+        "switch" => Type::Switch,
+        "string" => Type::String,
+        "secret" => Type::Secret,
+        "script" => Type::Script,
+        "number" => match inner {
+            None => Type::Number { min: 0, max: u32::MAX.into() },
+            Some(range) => {
+                let (min, max) = range.split_once("..").ok_or_else(|| format!("no range in {text}"))?;
+                let read = |s: &str| parse_number(s.trim()).ok_or_else(|| format!("no number in {text}"));
+                Type::Number { min: read(min)?, max: read(max)? }
+            }
+        },
+        "rate" => Type::Rate,
+        "time" => Type::Time,
+        "date" => Type::Date,
+        "ip4" => Type::Ip(Family::V4),
+        "ip6" => Type::Ip(Family::V6),
+        "ip" => Type::Ip(Family::Any),
+        "prefix4" => Type::Prefix { family: Family::V4, host: false },
+        "prefix6" => Type::Prefix { family: Family::V6, host: false },
+        "prefix" => Type::Prefix { family: Family::Any, host: false },
+        "address4" => Type::Prefix { family: Family::V4, host: true },
+        "address6" => Type::Prefix { family: Family::V6, host: true },
+        "address" => Type::Prefix { family: Family::Any, host: true },
+        "mac" => Type::Mac,
+        "enum" => Type::Enum(words()?),
+        "flags" => Type::Flags(words()?),
+        "range" => Type::Range(one()?),
+        "pair" => Type::Pair(one()?),
+        "list" => Type::List(one()?),
+        "not" => Type::Not(one()?),
+        "one-of" => Type::OneOf(
+            split_top(inner.ok_or("one-of needs types")?)
+                .into_iter()
+                .map(parse_type)
+                .collect::<Result<_, _>>()?,
+        ),
+        "interface" => Type::Interface,
+        "gateway4" => Type::Gateway(Family::V4),
+        "gateway6" => Type::Gateway(Family::V6),
+        "ref" => Type::Reference(inner.ok_or("ref needs a menu")?.trim().trim_start_matches('/').to_owned()),
+        other => return Err(format!("unknown type {other}")),
+    })
+}
+
+/// Splits at commas outside brackets.
+fn split_top(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut depth, mut from) = (0u32, 0);
+    for (i, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(text.get(from..i).unwrap_or_default());
+                from = i + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text.get(from..).unwrap_or_default());
+    parts
+}

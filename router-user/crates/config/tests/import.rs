@@ -1,0 +1,124 @@
+//! Scripts in, trees out: paths, items, values, errors.
+
+use router_config::{ExportOptions, Tree, export, import, run};
+
+fn tree(script: &str) -> Tree {
+    match import(&Tree::new(), script) {
+        Ok(outcome) => outcome.tree,
+        Err(errors) => panic!("{script}\n{errors}"),
+    }
+}
+
+fn errors(script: &str) -> Vec<String> {
+    match import(&Tree::new(), script) {
+        Ok(_) => panic!("accepted: {script}"),
+        Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn export_all(tree: &Tree) -> String {
+    export(tree, &ExportOptions { sensitive: true, ..ExportOptions::default() })
+}
+
+#[test]
+fn every_form_of_a_path_means_the_same_menu() {
+    let expected = tree("/ip address add address=192.0.2.1/24 interface=ether1");
+    for script in [
+        "/ip address\nadd address=192.0.2.1/24 interface=ether1",
+        "/ip/address/add address=192.0.2.1/24 interface=ether1",
+        "/ip/address add address=192.0.2.1/24 interface=ether1",
+        "/ip\naddress add address=192.0.2.1/24 interface=ether1",
+        "/ip address { add address=192.0.2.1/24 interface=ether1 }",
+        "/ip route\n.. address add address=192.0.2.1/24 interface=ether1",
+        "/ip addr add addr=192.0.2.1/24 int=ether1",
+        "/ip address\r\nadd \\\r\n    address=192.0.2.1/255.255.255.0 interface=\\\r\n    ether1\r\n",
+        "# comment\n/ip address; add address=192.0.2.1/24 interface=ether1; # more",
+    ] {
+        assert_eq!(tree(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn ports_come_into_being_by_being_named() {
+    let t = tree(
+        "/interface ethernet\nset [ find default-name=ether10 ] name=WAN mtu=1400\nset [find default-name=ether2] comment=x",
+    );
+    let names: Vec<_> = t.items("interface/ethernet").filter_map(|i| i.text("name")).collect();
+    assert_eq!(names, ["ether2", "WAN"]);
+    let t = tree("/ip address add address=192.0.2.1/24 interface=ether3");
+    assert_eq!(t.items("interface/ethernet").count(), 1);
+}
+
+#[test]
+fn a_renamed_interface_is_followed_by_its_references() {
+    let t = tree(
+        "/ip address add address=192.0.2.1/24 interface=ether1\n\
+         /interface ethernet set [ find default-name=ether1 ] name=WAN",
+    );
+    assert_eq!(t.items("ip/address").next().and_then(|i| i.text("interface")).as_deref(), Some("WAN"));
+    assert_eq!(
+        errors(
+            "/interface ethernet set [ find default-name=ether1 ] name=WAN\n\
+             /ip address add address=192.0.2.1/24 interface=ether1"
+        ),
+        ["input does not match any value of interface (line 2 column 48)"]
+    );
+}
+
+#[test]
+fn errors_have_the_text_and_place_of_routeros_and_come_all_at_once() {
+    assert_eq!(
+        errors(
+            "/ip frewall\n/ip address add adress=192.0.2.1/24 interface=ether1\n/ip/nonsense/add x=1\n\
+             /ip route add gateway=192.0.2.1 distance=300 check-gateway=pong\n/ip address add comment=x"
+        ),
+        [
+            "bad command name frewall (line 1 column 5)",
+            "expected end of command (line 2 column 17)",
+            "syntax error (line 3 column 13)",
+            "value of distance out of range (1..255) (line 4 column 42)",
+            "input does not match any value of check-gateway (line 4 column 60)",
+            "missing value(s) of argument(s) address interface (line 5 column 1)",
+        ]
+    );
+}
+
+#[test]
+fn duplicates_are_refused() {
+    assert_eq!(
+        errors(
+            "/ip address add address=192.0.2.1/24 interface=ether1\n/ip address add address=192.0.2.1/24 interface=ether1"
+        ),
+        ["failure: already have such address (line 2 column 1)"]
+    );
+}
+
+#[test]
+fn console_commands_change_the_tree_or_leave_it() {
+    let mut t = Tree::new();
+    assert!(run(&mut t, "/ip address add address=192.0.2.1/24 interface=ether1").unwrap().changed);
+    assert!(run(&mut t, "/ip address disable 0").unwrap().changed);
+    assert!(!run(&mut t, "/ip address disable 0").unwrap().changed);
+    assert!(t.items("ip/address").next().unwrap().is_disabled());
+    let before = t.clone();
+    assert!(run(&mut t, "/ip address { enable 0; remove 7 }").is_err());
+    assert_eq!(t, before);
+    assert_eq!(run(&mut t, "/ip address get 0 address").unwrap().text, "192.0.2.1/24\n");
+    assert!(run(&mut t, "/ip address remove [find interface=ether1]").unwrap().changed);
+    assert_eq!(t.items("ip/address").count(), 0);
+}
+
+#[test]
+fn export_is_read_back_as_it_was() {
+    let t = tree(
+        "/ip address add address=192.0.2.1/24 interface=ether1 comment=\"two words \\E4\"\n\
+         /ip route add blackhole dst-address=198.51.100.7/24\n/system identity set name=edge",
+    );
+    let text = export_all(&t);
+    assert_eq!(
+        text,
+        "/ip address\nadd address=192.0.2.1/24 comment=\"two words \\E4\" interface=ether1\n\
+         /ip route\nadd blackhole dst-address=198.51.100.0/24\n/system identity\nset name=edge\n"
+    );
+    assert_eq!(tree(&text), t);
+}
