@@ -228,7 +228,7 @@ fn offered(package: &str) -> bool {
         policy.contains("Candidate:") && !policy.contains("Candidate: (none)")
     };
     known()
-        || (lab::is_root() && shell::run(Command::new("apt-get").args(["-q", "update"])).is_ok() && known())
+        || (::lab::is_root() && shell::run(Command::new("apt-get").args(["-q", "update"])).is_ok() && known())
 }
 
 fn installed(package: &str) -> bool {
@@ -245,7 +245,7 @@ fn install(packages: &[&str]) -> Result<()> {
     if !on_debian() {
         bail!("missing here; install what your distribution calls these Debian packages: {list}");
     }
-    if !lab::is_root() {
+    if !::lab::is_root() {
         bail!("missing here; install it with: sudo apt-get install --no-install-recommends {list}");
     }
     shell::run(Command::new("apt-get").args(["-q", "update"]))?;

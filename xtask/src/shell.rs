@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -30,7 +30,7 @@ pub struct Invoker {
 }
 
 pub fn invoker() -> Option<Invoker> {
-    if !lab::is_root() {
+    if !::lab::is_root() {
         return None;
     }
     let number = |name| env::var(name).ok()?.parse::<u32>().ok();
@@ -117,4 +117,23 @@ fn line(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")
+}
+
+/// Runs an inner verb of xtask as root, through sudo where this process is not root.
+pub fn as_root(arguments: &[&str]) -> Result<ExitCode> {
+    crate::signal::catch()?; // the inner process cleans up; this one waits for it
+    let own = env::current_exe()?;
+    let mut command = if ::lab::is_root() {
+        Command::new(&own)
+    } else {
+        if which("sudo").is_none() {
+            bail!("this part needs root: run it as root, or install sudo");
+        }
+        step("sudo (network namespaces and eBPF need root)");
+        let mut sudo = Command::new("sudo");
+        sudo.args(["--preserve-env=PATH,CARGO_TERM_COLOR", "--"]).arg(&own);
+        sudo
+    };
+    let status = command.args(arguments).status().with_context(|| format!("start {}", own.display()))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec<report::Outcome>> {
     let job = runner::Job::prepare(programs, filters, "", &folder)?;
     let own = std::env::current_exe()?;
-    let mut command = if lab::is_root() || shell::which("sudo").is_none() {
+    let mut command = if ::lab::is_root() || shell::which("sudo").is_none() {
         Command::new(own)
     } else {
         let mut sudo = Command::new("sudo");

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     io::Write,
-    os::unix::net::UnixDatagram,
+    os::unix::{net::UnixDatagram, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
@@ -50,6 +50,8 @@ impl Daemon {
         command.args(["run", "--config"]).arg(config).args(options);
         command.env("NOTIFY_SOCKET", &socket).env_remove("JOURNAL_STREAM");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A group of its own: Ctrl-C is for whoever runs the lab.
+        command.process_group(0);
         let child = command.spawn().context("start routerd")?;
         Ok(Daemon { child: Some(child), netns: netns.name().to_owned(), folder, notify })
     }

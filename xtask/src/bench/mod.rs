@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     ensure!(!cases.is_empty(), "no case matches; `cargo xtask bench --list` shows them");
     ensure!(options.rounds > 0 && options.secs > 0.0, "rounds and seconds must be above 0");
-    ensure!(lab::is_root(), "the bench lays out network namespaces: run it as root");
+    ensure!(::lab::is_root(), "the bench lays out network namespaces: run it as root");
     for tool in ["ip", "ethtool", "nft"] {
         shell::which(tool).with_context(|| format!("{tool} is missing; cargo xtask setup"))?;
     }

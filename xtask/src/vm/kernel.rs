@@ -127,7 +127,7 @@ fn package(series: &str) -> Result<String> {
     if let Some(package) = known()? {
         return Ok(package);
     }
-    if lab::is_root() {
+    if ::lab::is_root() {
         shell::run(Command::new("apt-get").args(["-q", "update"]))?;
         if let Some(package) = known()? {
             return Ok(package);

@@ -1,0 +1,187 @@
+//! `cargo xtask demo`: the main job, shown with real traffic.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ::lab::{Lab, Netns, UdpStream, ctl_json, http_get, ping, topology};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+
+use crate::{
+    build, lab as standing,
+    setup::{self, Purpose},
+    shell, signal,
+};
+
+const CONFIG: &str = "configs/smb-office.rsc";
+const DOCUMENT: usize = 1 << 20;
+const PINGS: u32 = 5;
+/// UDP stream: packets a second, for this long.
+const RATE: u32 = 2000;
+const STREAM: Duration = Duration::from_secs(2);
+
+#[derive(Args, Clone)]
+pub struct Options {
+    /// Leave the lab standing and say how to enter it
+    #[arg(long)]
+    keep: bool,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    setup::run(&setup::Options { purpose: Purpose::Demo })?;
+    build::run(&build::Options::default())?;
+    let config = shell::root().join(CONFIG).display().to_string();
+    shell::as_root(&["demo-lab", if options.keep { "keep" } else { "remove" }, &config])
+}
+
+/// As root: lab, router, traffic, table. What was made is removed when this returns, however it returns.
+pub fn show(keep: bool, config: &Path) -> Result<ExitCode> {
+    signal::catch()?;
+    shell::step("laying out the lab: wan - ether1 [router] ether2 - lan1, ether3 - lan2");
+    let lab = topology::office(keep.then_some(standing::PREFIX))
+        .context("lay out the lab (is one standing? cargo xtask lab down)")?;
+    shell::step(&format!("starting routerd on {}", config.display()));
+    let mut daemon = standing::start(&lab, config)?;
+    let rows = rows(&lab);
+    if rows.is_err() {
+        eprintln!("log of routerd:\n{}", daemon.log());
+    }
+    let rows = rows?;
+    let passed = rows.iter().all(|row| row.outcome.is_ok());
+    println!("{}", table(&rows));
+    if keep {
+        standing::leave(lab, daemon)?;
+    } else {
+        daemon.stop()?;
+    }
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Row {
+    what: String,
+    /// What arrived, or what went wrong.
+    outcome: Result<String, String>,
+    paths: Paths,
+}
+
+/// Packets by the way they took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Paths {
+    /// Forwarded or answered by XDP alone.
+    xdp: u64,
+    /// Everything that reached the host's stack, for whatever reason.
+    host: u64,
+    dropped: u64,
+}
+
+fn rows(lab: &Lab) -> Result<Vec<Row>> {
+    let _server = ::lab::HttpServer::start(lab.on("wan"), 80, DOCUMENT)?;
+    let (wan, lan1, lan2) = (lab.on("wan"), lab.on("lan1"), lab.on("lan2"));
+    let mut rows = Vec::new();
+    let mut row = |what: &str, attempt: &dyn Fn() -> Result<String>| -> Result<()> {
+        signal::check()?;
+        shell::step(what);
+        let before = Paths::read(&lab.router)?;
+        let outcome = attempt().map_err(|error| format!("{error:#}"));
+        signal::check()?;
+        let paths = Paths::read(&lab.router)?.since(before);
+        rows.push(Row { what: what.to_owned(), outcome, paths });
+        Ok(())
+    };
+    row("ping LAN1 to the WAN", &|| pings(lan1, "203.0.113.1"))?;
+    row("ping LAN1 to LAN2", &|| pings(lan1, "192.168.2.100"))?;
+    row("ping6 LAN1 to the WAN", &|| pings(lan1, "2001:db8:ffff::80"))?;
+    row("ping6 LAN2 to LAN1", &|| pings(lan2, "2001:db8:2::100"))?;
+    row("HTTP LAN1 to the WAN", &|| fetch(lan1, "198.51.100.80:80"))?;
+    row("HTTP over IPv6 LAN2 to the WAN", &|| fetch(lan2, "[2001:db8:ffff::80]:80"))?;
+    row("UDP stream LAN1 to the WAN", &|| stream(lan1, wan, "198.51.100.80:5000"))?;
+    row("UDP stream over IPv6 LAN1 to LAN2", &|| stream(lan1, lan2, "[2001:db8:3::100]:5000"))?;
+    row("ping LAN1 to the router itself", &|| pings(lan1, "192.168.1.1"))?;
+    Ok(rows)
+}
+
+fn pings(from: &Netns, target: &str) -> Result<String> {
+    let target: IpAddr = target.parse()?;
+    let (sent, received) = ping(from, target, &format!("-c {PINGS} -i 0.2 -W 2"))?;
+    if received != sent {
+        bail!("{received} of {sent} answered");
+    }
+    Ok(format!("{received} of {sent} answered"))
+}
+
+fn fetch(from: &Netns, server: &str) -> Result<String> {
+    let begin = Instant::now();
+    let size = http_get(from, server.parse()?, Duration::from_secs(10))?;
+    if size != DOCUMENT {
+        bail!("{size} bytes of {DOCUMENT}");
+    }
+    Ok(format!("{} KiB in {} ms", size >> 10, begin.elapsed().as_millis()))
+}
+
+fn stream(from: &Netns, to: &Netns, target: &str) -> Result<String> {
+    let target: SocketAddr = target.parse()?;
+    let stream = UdpStream::start(from, to, target, RATE, 200)?;
+    let begin = Instant::now();
+    while begin.elapsed() < STREAM && signal::check().is_ok() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let delivery = stream.stop()?;
+    if delivery.lost() > 0 || delivery.duplicated > 0 {
+        bail!("{} of {} lost, {} doubled", delivery.lost(), delivery.sent, delivery.duplicated);
+    }
+    Ok(format!("{} of {} arrived", delivery.received, delivery.sent))
+}
+
+impl Paths {
+    /// Sums the counters by reason of `routerctl map reasons --json`.
+    fn read(router: &Netns) -> Result<Paths> {
+        let reasons = ctl_json(router, &["map", "reasons"])?;
+        let rows = reasons.as_array().context("routerctl map reasons printed no list")?;
+        let mut paths = Paths::default();
+        for row in rows {
+            let (Some(name), Some(packets)) = (row["reason"].as_str(), row["packets"].as_u64()) else {
+                bail!("routerctl map reasons printed {row}");
+            };
+            match row["kind"].as_str() {
+                _ if ["forwarded", "icmp-sent"].contains(&name) => paths.xdp += packets,
+                Some("drop") => paths.dropped += packets,
+                _ => paths.host += packets,
+            }
+        }
+        Ok(paths)
+    }
+
+    fn since(self, before: Paths) -> Paths {
+        Paths {
+            xdp: self.xdp - before.xdp,
+            host: self.host - before.host,
+            dropped: self.dropped - before.dropped,
+        }
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["tried", "worked", "", "XDP path", "host path", "dropped"]);
+    for row in rows {
+        let (worked, detail) = match &row.outcome {
+            Ok(detail) => ("yes", detail),
+            Err(error) => ("NO", error),
+        };
+        let Paths { xdp, host, dropped } = row.paths;
+        let numbers = [xdp, host, dropped].map(|count| count.to_string());
+        let [xdp, host, dropped] = &numbers;
+        table.add_row([row.what.as_str(), worked, detail, xdp, host, dropped]);
+    }
+    for column in table.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
