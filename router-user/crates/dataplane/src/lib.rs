@@ -1,1 +1,335 @@
-//! See docs/architecture.md.
+//! Loads, pins, swaps and reads the eBPF side. See docs/architecture.md.
+//!
+//! Everything that packets need is pinned: a process that ends at any moment leaves traffic flowing, and
+//! [`Dataplane::open`] finds it again.
+
+mod attach;
+mod control;
+mod error;
+mod ethtool;
+mod foreign;
+mod image;
+mod inspect;
+mod link;
+mod mapped;
+mod maps;
+mod netlink;
+mod object;
+mod pin;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use aya::TestRun;
+use aya::programs::TestRunOptions;
+use plan::desired::Image;
+use router_common::maps::port::TX_PORTS;
+use router_common::maps::route;
+use serde::{Deserialize, Serialize};
+
+use crate::attach::Attacher;
+use crate::image::Slot;
+use crate::maps::Maps;
+use crate::object::Programs;
+use crate::pin::Pins;
+
+pub use crate::attach::{Mode, PortStatus, Running};
+pub use crate::control::Pulse;
+pub use crate::error::Error;
+pub use crate::foreign::ForeignProgram;
+pub use crate::image::Staged;
+pub use crate::inspect::{
+    ControlEntry, Count, Counters, ImageEntry, Inspector, LocalEntry, ObjectEntry, PortCount, PortEntry,
+    ReasonCount,
+};
+pub use crate::object::fingerprint;
+pub use crate::probe::Features;
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Name of the instance, for messages.
+    pub instance: String,
+    /// The instance's directory on bpffs: `/sys/fs/bpf/routerd/<instance>`.
+    pub bpffs: PathBuf,
+    /// RouterOS name -> how the port is to run; what is not named here runs as `default_mode` says.
+    pub port_modes: BTreeMap<String, Mode>,
+    pub default_mode: Mode,
+}
+
+/// What [`Dataplane::open`] found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenReport {
+    pub features: Features,
+    /// Names the ABI of the pinned state.
+    pub fingerprint: String,
+    /// State of an earlier process was taken over: its generation. None: begun anew.
+    pub adopted: Option<u32>,
+    /// Fingerprints of pinned state with another ABI, which goes with the first flip.
+    pub replaced: Vec<String>,
+    /// Ports that carried our programs.
+    pub ports: Vec<u32>,
+}
+
+/// The eBPF side of one instance. Dropping it leaves everything running.
+pub struct Dataplane {
+    options: Options,
+    inspector: Inspector,
+    programs: Programs,
+    pulse: Pulse,
+    features: Features,
+    status: BTreeMap<u32, PortStatus>,
+    /// Links still run programs of another ABI.
+    deferred: bool,
+}
+
+impl Dataplane {
+    /// Loads the programs and takes over what an earlier process pinned, or begins anew. Works in the current
+    /// network namespace, and so must all later calls.
+    pub fn open(options: Options) -> Result<(Dataplane, OpenReport), Error> {
+        let fingerprint = object::fingerprint()?;
+        let features = probe::features()?;
+        let pins = Pins::create(&options.bpffs, &fingerprint)?;
+        let mut programs = Programs::load(&pins)?;
+        let maps = Maps::open(&pins)?;
+        let pulse = maps.pulse();
+        let generation = pulse.generation();
+        let others = pins.others();
+
+        let mut dataplane = Dataplane {
+            deferred: generation == 0,
+            status: BTreeMap::new(),
+            options,
+            inspector: Inspector { pins, maps },
+            pulse,
+            features: features.clone(),
+            programs: {
+                let frame = [0; 64];
+                let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
+                programs.dead_man()?.test_run(options).map_err(Error::program(object::DEAD_MAN))?;
+                programs
+            },
+        };
+        let ports = dataplane.known_ports();
+        if !dataplane.deferred {
+            dataplane.update_links(&ports)?;
+        }
+        link::attach_tracepoints(&mut dataplane.programs, &dataplane.inspector.pins)?;
+        let name = |path: PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
+        let report = OpenReport {
+            features,
+            fingerprint,
+            adopted: (generation != 0).then_some(generation),
+            replaced: others.into_iter().filter_map(name).collect(),
+            ports,
+        };
+        Ok((dataplane, report))
+    }
+
+    /// Attaches the programs to an image's new ports and fills the idle slot; packets don't see it yet.
+    pub fn stage(&mut self, image: &Image) -> Result<Staged, Error> {
+        let (base, active) = image::active(&self.inspector.maps, &self.pulse);
+        let before = self.known_ports();
+        let mut staged = Staged {
+            base,
+            unchanged: false,
+            status: BTreeMap::new(),
+            attached: Vec::new(),
+            leaving: Vec::new(),
+        };
+        match self.fill(image, &active, &before, &mut staged) {
+            Ok(()) => Ok(staged),
+            Err(error) => {
+                self.abort(staged);
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(
+        &mut self,
+        image: &Image,
+        active: &Slot,
+        before: &[u32],
+        staged: &mut Staged,
+    ) -> Result<(), Error> {
+        let Dataplane { options, inspector, programs, features, deferred, .. } = self;
+        let mut attacher =
+            Attacher { pins: &inspector.pins, programs, tcx: features.tcx, deferred: *deferred };
+        for port in &image.ports {
+            let wish = options.port_modes.get(&port.name).copied().unwrap_or(options.default_mode);
+            if !before.contains(&port.port.ifindex) {
+                staged.attached.push(port.port.ifindex);
+            }
+            let status = attacher.attach(port, wish)?;
+            staged.status.insert(status.ifindex, status);
+        }
+        staged.leaving = before.iter().copied().filter(|port| !staged.status.contains_key(port)).collect();
+
+        let (slot, fresh) = Slot::build(image, &staged.status, active)?;
+        staged.unchanged = staged.base != 0 && slot == *active;
+        if staged.unchanged {
+            return Ok(());
+        }
+        // Packets that read the generation before the last flip may still look at the idle slot.
+        image::grace_period();
+        for tx_index in fresh {
+            self.inspector.maps.clear_port_counters(tx_index)?;
+        }
+        for port in slot.ports() {
+            self.inspector.maps.tx_ports.set(port.tx_index, port.ifindex, None, 0).map_err(tx_ports)?;
+        }
+        slot.write(&self.inspector.maps, image::slot(next(staged.base)));
+        Ok(())
+    }
+
+    /// Makes a staged image the active one, between two packets. Ports that it no longer has are released.
+    pub fn flip(&mut self, staged: Staged) -> Result<(), Error> {
+        let active = self.pulse.generation();
+        if active != staged.base {
+            return Err(Error::Stale { staged: staged.base, active });
+        }
+        if !staged.unchanged {
+            self.pulse.set_generation(next(staged.base));
+        }
+        let ports: Vec<u32> = staged.status.keys().copied().collect();
+        self.status = staged.status;
+        if self.deferred {
+            self.update_links(&ports)?;
+            self.deferred = false;
+        }
+        for port in staged.leaving {
+            self.release(port)?;
+        }
+        for other in self.inspector.pins.others() {
+            pin::remove_all(&other)?;
+        }
+        Ok(())
+    }
+
+    /// Drops a staged image; ports attached for it are released. The active image was never touched.
+    pub fn abort(&mut self, staged: Staged) {
+        for port in staged.attached {
+            if let Err(error) = self.release(port) {
+                tracing::warn!(ifindex = port, "a port stays attached: {error}");
+            }
+        }
+    }
+
+    /// Makes these the host's own addresses, each with the ifindex it stands on.
+    pub fn set_locals(&mut self, addresses: &[(IpAddr, u32)]) -> Result<(), Error> {
+        let mut v4 = BTreeMap::new();
+        let mut v6 = BTreeMap::new();
+        for (address, ifindex) in addresses {
+            match address {
+                IpAddr::V4(address) => v4.insert(address.octets(), *ifindex),
+                IpAddr::V6(address) => v6.insert(address.octets(), *ifindex),
+            };
+        }
+        maps::replace(&mut self.inspector.maps.locals4, &v4).map_err(Error::map(route::LOCALS4))?;
+        maps::replace(&mut self.inspector.maps.locals6, &v6).map_err(Error::map(route::LOCALS6))
+    }
+
+    /// A handle for other threads: route epoch, heartbeat, flags.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+    pub fn bump_route_epoch(&self) {
+        self.pulse.bump_route_epoch();
+    }
+    pub fn set_cache_routes(&self, on: bool) {
+        self.pulse.set_cache_routes(on);
+    }
+    pub fn heartbeat(&self) {
+        self.pulse.heartbeat();
+    }
+
+    /// Changes how ports are to run; takes effect with the next stage.
+    pub fn set_port_modes(&mut self, modes: BTreeMap<String, Mode>, default_mode: Mode) {
+        self.options.port_modes = modes;
+        self.options.default_mode = default_mode;
+    }
+
+    /// The ports of the active image, and how each runs.
+    pub fn ports(&self) -> Vec<PortStatus> {
+        self.status.values().cloned().collect()
+    }
+
+    /// The pinned state, to look at.
+    pub fn inspect(&self) -> &Inspector {
+        &self.inspector
+    }
+    pub fn counters(&self) -> Result<Counters, Error> {
+        self.inspector.counters()
+    }
+    pub fn reasons(&self) -> Result<Vec<ReasonCount>, Error> {
+        self.inspector.reasons()
+    }
+
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    pub fn instance(&self) -> &str {
+        &self.options.instance
+    }
+
+    /// Takes everything off the host: programs, pins, and what was changed on devices.
+    pub fn detach(mut self) -> Result<(), Error> {
+        for port in self.known_ports() {
+            self.release(port)?;
+        }
+        pin::remove_all(self.inspector.pins.root())
+    }
+
+    /// Ports that carry our programs, from the pins and the active image.
+    fn known_ports(&self) -> Vec<u32> {
+        let mut ports: Vec<u32> = [link::XDP, link::INGRESS, link::EGRESS]
+            .iter()
+            .flat_map(|kind| self.inspector.pins.linked(kind))
+            .collect();
+        ports.extend(image::active(&self.inspector.maps, &self.pulse).1.ports().map(|port| port.ifindex));
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// Puts the loaded programs behind existing attachments, tc first.
+    fn update_links(&mut self, ports: &[u32]) -> Result<(), Error> {
+        for port in ports {
+            for hook in link::HOOKS {
+                let program = match hook.is_egress() {
+                    true => self.programs.tc_egress()?,
+                    false => self.programs.tc_ingress()?,
+                };
+                link::update_tc(program, &self.inspector.pins, *port, hook, self.features.tcx)?;
+            }
+            link::update_xdp(self.programs.xdp()?, &self.inspector.pins, *port)?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, ifindex: u32) -> Result<(), Error> {
+        link::detach(&self.inspector.pins, ifindex, self.features.tcx)?;
+        if let Some(device) = netlink::device(ifindex)? {
+            attach::restore_rx_vlan(&self.inspector.pins, &device);
+        }
+        Ok(())
+    }
+}
+
+/// The generation after this one; 0 is left to a data plane that never had an image.
+fn next(generation: u32) -> u32 {
+    match generation.wrapping_add(1) {
+        0 => 2,
+        next => next,
+    }
+}
+
+fn tx_ports(error: aya::maps::xdp::XdpMapError) -> Error {
+    match error {
+        aya::maps::xdp::XdpMapError::MapError(source) => Error::Map { name: TX_PORTS.to_owned(), source },
+        other => Error::Attach { program: TX_PORTS, port: String::new(), source: Box::new(other) },
+    }
+}

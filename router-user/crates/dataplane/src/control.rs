@@ -1,0 +1,70 @@
+//! The words that steer the running programs.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use router_common::maps::control::{Control, flag};
+
+use crate::mapped::Mapped;
+
+/// A cheap handle on the control words that any thread may use, also while the data plane is busy.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    control: Arc<Mapped<Control>>,
+}
+
+impl Pulse {
+    pub(crate) fn new(control: Arc<Mapped<Control>>) -> Pulse {
+        Pulse { control }
+    }
+
+    fn add(&self, offset: usize) {
+        if let Some(word) = self.word(offset) {
+            word.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Makes every cached route stale. To be called at each route, neighbour, link and address change.
+    pub fn bump_route_epoch(&self) {
+        self.add(offset_of!(Control, route_epoch));
+    }
+
+    /// Tells the dead-man timer that the daemon lives; about once a second.
+    pub fn heartbeat(&self) {
+        self.add(offset_of!(Control, heartbeat));
+    }
+
+    /// Routes may be cached by destination: no policy rule, no multipath route.
+    pub fn set_cache_routes(&self, on: bool) {
+        self.set_flag(flag::CACHE_ROUTES, on);
+    }
+
+    pub(crate) fn set_flag(&self, bit: u32, on: bool) {
+        let Some(word) = self.word(offset_of!(Control, flags)) else { return };
+        match on {
+            true => word.fetch_or(bit, Ordering::SeqCst),
+            false => word.fetch_and(!bit, Ordering::SeqCst),
+        };
+    }
+
+    /// All words, each as of its own moment.
+    pub fn read(&self) -> Control {
+        self.control.read(0).unwrap_or_default()
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.word(offset_of!(Control, generation)).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// Makes a generation visible; everything written to its slot before is visible with it.
+    pub(crate) fn set_generation(&self, generation: u32) {
+        if let Some(word) = self.word(offset_of!(Control, generation)) {
+            word.store(generation, Ordering::Release);
+        }
+    }
+
+    fn word(&self, offset: usize) -> Option<&AtomicU32> {
+        self.control.word(offset)
+    }
+}

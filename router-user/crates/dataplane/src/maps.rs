@@ -1,0 +1,107 @@
+//! The pinned maps of one instance, opened the same way by the daemon and by who only looks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aya::maps::{DevMap, HashMap, Map, MapData, MapError, PerCpuArray};
+use router_common::maps::control::{CONTROL, Control};
+use router_common::maps::counter::{self, Counter, PortCounters};
+use router_common::maps::port::{self, Port, Settings};
+use router_common::maps::route;
+
+use crate::Error;
+use crate::control::Pulse;
+use crate::mapped::{Mapped, from_bytes};
+use crate::pin::Pins;
+
+/// Values of the maps that are read by system call, as bytes: see [`crate::mapped::Plain`].
+type CounterBytes = [u8; size_of::<Counter>()];
+type PortCountersBytes = [u8; size_of::<PortCounters>()];
+
+pub struct Maps {
+    pub control: Arc<Mapped<Control>>,
+    pub ports: Mapped<Port>,
+    pub settings: Mapped<Settings>,
+    pub locals4: HashMap<MapData, [u8; 4], u32>,
+    pub locals6: HashMap<MapData, [u8; 16], u32>,
+    pub tx_ports: DevMap<MapData>,
+    reasons: PerCpuArray<MapData, CounterBytes>,
+    port_counters: PerCpuArray<MapData, PortCountersBytes>,
+}
+
+impl Maps {
+    pub fn open(pins: &Pins) -> Result<Maps, Error> {
+        let data = |name: &str| MapData::from_pin(pins.map(name)).map_err(Error::map(name));
+        Ok(Maps {
+            control: Arc::new(Mapped::new(CONTROL, &data(CONTROL)?)?),
+            ports: Mapped::new(port::PORTS, &data(port::PORTS)?)?,
+            settings: Mapped::new(port::SETTINGS, &data(port::SETTINGS)?)?,
+            locals4: typed(pins, route::LOCALS4)?,
+            locals6: typed(pins, route::LOCALS6)?,
+            tx_ports: typed(pins, port::TX_PORTS)?,
+            reasons: typed(pins, counter::REASONS)?,
+            port_counters: typed(pins, counter::PORT_COUNTERS)?,
+        })
+    }
+
+    pub fn pulse(&self) -> Pulse {
+        Pulse::new(Arc::clone(&self.control))
+    }
+
+    /// Packets and bytes of one reason, over all CPUs.
+    pub fn reason(&self, number: u32) -> Result<Counter, Error> {
+        let values = self.reasons.get(&number, 0).map_err(Error::map(counter::REASONS))?;
+        Ok(values.iter().filter_map(|v| from_bytes::<Counter>(v)).fold(Counter::default(), add))
+    }
+
+    /// Counters of one port, over all CPUs.
+    pub fn port_counters(&self, tx_index: u32) -> Result<PortCounters, Error> {
+        let values = self.port_counters.get(&tx_index, 0).map_err(Error::map(counter::PORT_COUNTERS))?;
+        let sum = |a: PortCounters, b: PortCounters| PortCounters {
+            xdp: add(a.xdp, b.xdp),
+            tc: add(a.tc, b.tc),
+            host: add(a.host, b.host),
+            drop: add(a.drop, b.drop),
+            sent: add(a.sent, b.sent),
+        };
+        Ok(values.iter().filter_map(|v| from_bytes::<PortCounters>(v)).fold(PortCounters::default(), sum))
+    }
+
+    /// Sets one port's counters to zero: its index goes to another port.
+    pub fn clear_port_counters(&mut self, tx_index: u32) -> Result<(), Error> {
+        let zero = vec![[0; size_of::<PortCounters>()]; crate::object::possible_cpus()? as usize];
+        let values = aya::maps::PerCpuValues::try_from(zero)
+            .map_err(|source| Error::map(counter::PORT_COUNTERS)(MapError::IoError(source)))?;
+        self.port_counters.set(tx_index, values, 0).map_err(Error::map(counter::PORT_COUNTERS))
+    }
+}
+
+fn typed<T>(pins: &Pins, name: &str) -> Result<T, Error>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let data = MapData::from_pin(pins.map(name)).map_err(Error::map(name))?;
+    Map::from_map_data(data).and_then(T::try_from).map_err(Error::map(name))
+}
+
+fn add(a: Counter, b: Counter) -> Counter {
+    Counter { packets: a.packets + b.packets, bytes: a.bytes + b.bytes }
+}
+
+/// Makes a hash map hold exactly these entries.
+pub fn replace<K>(map: &mut HashMap<MapData, K, u32>, wanted: &BTreeMap<K, u32>) -> Result<(), MapError>
+where
+    K: aya::Pod + Ord,
+{
+    for key in map.keys().collect::<Result<Vec<K>, _>>()? {
+        if !wanted.contains_key(&key) {
+            map.remove(&key)?;
+        }
+    }
+    for (key, value) in wanted {
+        if map.get(key, 0).ok() != Some(*value) {
+            map.insert(key, value, 0)?;
+        }
+    }
+    Ok(())
+}
