@@ -35,8 +35,19 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// As [`Daemon::start`] with a given `routerd`.
+    pub fn start_program(program: &Path, netns: &Netns, config: &Path, options: &[&str]) -> Result<Daemon> {
+        let mut daemon = Daemon::spawn_program(program, netns, config, options)?;
+        daemon.wait_for("READY=1")?;
+        Ok(daemon)
+    }
+
     /// As [`Daemon::start`] without the wait.
     pub fn spawn(netns: &Netns, config: &Path, options: &[&str]) -> Result<Daemon> {
+        Daemon::spawn_program(&binary("routerd")?, netns, config, options)
+    }
+
+    fn spawn_program(program: &Path, netns: &Netns, config: &Path, options: &[&str]) -> Result<Daemon> {
         let folder = env::temp_dir().join(format!("routerd-lab-{}", netns.name()));
         fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         let socket = folder.join("notify");
@@ -46,7 +57,7 @@ impl Daemon {
         let notify = UnixDatagram::bind(&socket).with_context(|| format!("bind {}", socket.display()))?;
         notify.set_read_timeout(Some(Duration::from_millis(50)))?;
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
-        let mut command = netns.command(binary("routerd")?);
+        let mut command = netns.command(program);
         command.args(["run", "--config"]).arg(config).args(options);
         command.env("NOTIFY_SOCKET", &socket).env_remove("JOURNAL_STREAM");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

@@ -71,7 +71,7 @@ impl Lab {
 }
 
 /// Removes namespaces `PREFIX<pid>-...` whose process is gone.
-fn remove_orphans(prefix: &str) {
+pub fn remove_orphans(prefix: &str) {
     for name in netns::list(prefix) {
         let pid: Option<u32> = name[prefix.len()..].split('-').next().and_then(|pid| pid.parse().ok());
         let alive = pid.is_none_or(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists());

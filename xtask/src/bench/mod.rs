@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use aya::Ebpf;
+use lab::Daemon;
 
 use self::{
     case::{Case, Router},
@@ -86,7 +87,7 @@ pub fn run(options: &Options) -> Result<()> {
         time: Duration::from_secs_f64(options.secs),
         verify: options.verify,
     };
-    namespace::remove_stale()?;
+    lab::topology::remove_orphans(namespace::PREFIX);
 
     let mut report = Report::default();
     for round in 0..options.rounds {
@@ -140,7 +141,7 @@ impl Rig {
 struct Lane {
     case: Case,
     /// Ends before the namespaces do.
-    _daemon: Option<router::Daemon>,
+    _daemon: Option<Daemon>,
     programs: Ebpf,
     topology: Topology,
     cpu: usize,
@@ -153,7 +154,7 @@ impl Lane {
         let topology = Topology::create()?;
         let mut programs = traffic::load(&rig.object, &topology, case.traffic)?;
         let sink = if rig.verify && case.router != Router::Redirect { "sink_verify" } else { "sink" };
-        topology.sink.run(|| traffic::attach(&mut programs, sink, "s0"))?;
+        topology.sink.enter(|| traffic::attach(&mut programs, sink, "s0"))??;
         let daemon = router::start(case, &topology, &mut programs, &rig.routerd)?;
         Ok(Lane { case, _daemon: daemon, programs, topology, cpu: rig.cpu, packets: 0 })
     }
@@ -173,7 +174,7 @@ impl Lane {
 
     fn send(&mut self, packets: u32) -> Result<Count> {
         let (cpu, ipv6, programs) = (self.cpu, self.case.traffic.ipv6, &mut self.programs);
-        self.topology.generator.run(|| traffic::send(programs, cpu, ipv6, packets))
+        self.topology.generator.enter(|| traffic::send(programs, cpu, ipv6, packets))?
     }
 }
 

@@ -1,147 +1,62 @@
 //! Three network namespaces and two veth pairs: generator (g0 = r0) router (r1 = s0) sink.
 
 use std::{
-    fs::{self, File},
-    os::fd::AsFd as _,
-    path::Path,
+    io::Write as _,
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    thread,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use anyhow::{Context as _, Result, ensure};
+use lab::Netns;
 
 pub const G0_MAC: &str = "02:00:00:00:00:01";
 pub const R0_MAC: &str = "02:00:00:00:00:02";
 pub const R1_MAC: &str = "02:00:00:00:00:03";
 pub const S0_MAC: &str = "02:00:00:00:00:04";
 
-const PREFIX: &str = "rdbench";
-
-/// A named network namespace, removed on drop.
-pub struct Namespace {
-    pub name: String,
-}
-
-impl Namespace {
-    fn create(role: &str) -> Result<Namespace> {
-        static CREATED: AtomicU32 = AtomicU32::new(0);
-        let number = CREATED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}-{}-{role}{number}", std::process::id());
-        command("ip", &["netns", "add", &name], "")?;
-        let namespace = Namespace { name };
-        // Nothing but the measured packets: no duplicate address detection, no router solicitations.
-        namespace.run(|| {
-            for (key, value) in [("accept_dad", "0"), ("router_solicitations", "0"), ("accept_ra", "0")] {
-                for scope in ["all", "default"] {
-                    sysctl(&format!("ipv6/conf/{scope}/{key}"), value)?;
-                }
-            }
-            command("ip", &["link", "set", "lo", "up"], "")
-        })?;
-        Ok(namespace)
-    }
-
-    /// Runs `work` on a thread inside the namespace.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let path = Path::new("/run/netns").join(&self.name);
-        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        thread::scope(|scope| {
-            scope
-                .spawn(move || {
-                    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                        .context("enter a network namespace")?;
-                    work()
-                })
-                .join()
-                .map_err(|_| anyhow!("a thread of the bench panicked"))?
-        })
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        if let Err(error) = command("ip", &["netns", "del", &self.name], "") {
-            eprintln!("{error:#}");
-        }
-    }
-}
+/// Namespaces are named `PREFIX<pid>-<number>-<role>`.
+pub const PREFIX: &str = "rd-bench-";
 
 pub struct Topology {
-    pub generator: Namespace,
-    pub router: Namespace,
-    pub sink: Namespace,
+    pub generator: Netns,
+    pub router: Netns,
+    pub sink: Netns,
 }
 
 impl Topology {
     /// Links up and without stray traffic; the router has no addresses yet.
     pub fn create() -> Result<Topology> {
-        let topology = Topology {
-            generator: Namespace::create("g")?,
-            router: Namespace::create("r")?,
-            sink: Namespace::create("s")?,
+        static CREATED: AtomicU32 = AtomicU32::new(0);
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
+        let netns = |role| {
+            let netns = Netns::create(&format!("{PREFIX}{}-{number}-{role}", std::process::id()))?;
+            netns.sysctl("net.ipv6.conf.default.router_solicitations", "0")?;
+            Ok::<_, anyhow::Error>(netns)
         };
-        let (generator, sink) = (&topology.generator.name, &topology.sink.name);
-        topology.router.run(|| {
-            ip(&format!(
-                "link add r0 address {R0_MAC} type veth peer name g0 netns {generator} address {G0_MAC}\n\
-                 link add r1 address {R1_MAC} type veth peer name s0 netns {sink} address {S0_MAC}\n\
-                 link set r0 up\n\
-                 link set r1 up\n"
+        let topology = Topology { generator: netns("g")?, router: netns("r")?, sink: netns("s")? };
+        let Topology { generator, router, sink } = &topology;
+        for (port, port_mac, peer, peer_mac, host) in
+            [("r0", R0_MAC, "g0", G0_MAC, generator), ("r1", R1_MAC, "s0", S0_MAC, sink)]
+        {
+            let to = host.name();
+            router.ip(&format!(
+                "link add {port} address {port_mac} type veth peer name {peer} netns {to} address {peer_mac}"
             ))?;
             // NAPI on, with or without XDP: else what is redirected into a veth is lost.
-            ethtool("r0", &["gro", "on"])?;
-            ethtool("r1", &["gro", "on"])
-        })?;
-        for (namespace, device) in [(&topology.generator, "g0"), (&topology.sink, "s0")] {
-            namespace.run(|| {
-                ethtool(device, &["gro", "on", "tx", "off", "txvlan", "off"])?;
-                ip(&format!("link set {device} up\n"))
-            })?;
+            router.run(&format!("ethtool -K {port} gro on"))?;
+            router.ip(&format!("link set {port} up"))?;
+            host.run(&format!("ethtool -K {peer} gro on tx off txvlan off"))?;
+            host.ip(&format!("link set {peer} up"))?;
         }
         Ok(topology)
     }
 }
 
-/// Removes what a bench that was killed has left.
-pub fn remove_stale() -> Result<()> {
-    let Ok(entries) = fs::read_dir("/run/netns") else { return Ok(()) };
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let mut parts = name.split('-');
-        if let (Some(PREFIX), Some(pid), Some(_)) = (parts.next(), parts.next(), parts.next())
-            && !Path::new("/proc").join(pid).exists()
-        {
-            drop(Namespace { name });
-        }
-    }
-    Ok(())
-}
-
-/// Runs `ip -batch` in the current namespace.
-pub fn ip(batch: &str) -> Result<()> {
-    command("ip", &["-batch", "-"], batch)
-}
-
-/// Writes `/proc/sys/net/<key>` of the current namespace.
-pub fn sysctl(key: &str, value: &str) -> Result<()> {
-    fs::write(format!("/proc/sys/net/{key}"), value).with_context(|| format!("set {key} to {value}"))
-}
-
-fn ethtool(device: &str, features: &[&str]) -> Result<()> {
-    command("ethtool", &[&["-K", device], features].concat(), "")
-}
-
-pub fn command(program: &str, arguments: &[&str], input: &str) -> Result<()> {
-    use std::io::Write as _;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("start {program}"))?;
+/// Runs a program inside a namespace with `input` on its standard input.
+pub fn feed(netns: &Netns, program: &str, arguments: &[&str], input: &str) -> Result<()> {
+    let mut command: Command = netns.command(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("start {program}"))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that does not read its input may be gone already; its exit status tells.
         let _ = stdin.write_all(input.as_bytes());

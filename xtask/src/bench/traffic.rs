@@ -33,8 +33,8 @@ fn frame_bytes(ipv6: bool) -> usize {
 
 /// Loads the bench's object with this traffic's constants, and the generator; [`attach`] loads the others.
 pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf> {
-    let generator_out = topology.generator.run(|| ifindex("g0"))?;
-    let router_out = topology.router.run(|| ifindex("r1"))?;
+    let generator_out = topology.generator.enter(|| ifindex("g0"))??;
+    let router_out = topology.router.enter(|| ifindex("r1"))??;
     let macs: Vec<u8> = [R0_MAC, G0_MAC]
         .iter()
         .flat_map(|mac| mac.split(':'))
@@ -107,10 +107,18 @@ pub fn send(programs: &mut Ebpf, cpu: usize, ipv6: bool, packets: u32) -> Result
         })
         .context("send packets")?;
     let thread = thread_seconds() - thread;
-    // What ksoftirqd has taken over it finishes now.
-    thread::sleep(Duration::from_millis(1));
+    // Waits for what ksoftirqd has taken over.
+    let mut arrived = counters(programs)?;
+    loop {
+        thread::sleep(Duration::from_millis(1));
+        let after = counters(programs)?;
+        if after == arrived {
+            break;
+        }
+        arrived = after;
+    }
     let cpu_seconds = thread + ksoftirqd.seconds()? - softirq;
-    let [arrived, bad] = counters(programs)?;
+    let [arrived, bad] = arrived;
     Ok(Count { sent: packets.into(), arrived: arrived - before[0], bad: bad - before[1], cpu_seconds })
 }
 
