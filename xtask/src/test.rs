@@ -4,7 +4,12 @@ mod program;
 mod report;
 pub mod runner;
 
-use std::{fs, path::PathBuf, process::Command, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    thread,
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -46,9 +51,22 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         report.add(here(&programs, &options.filters, folder.join("here"))?);
     }
     if !options.no_vm {
-        for kernel in &options.kernels {
-            shell::step(&format!("tests on Debian's kernel {kernel}, in a virtual machine"));
-            report.add(in_vm(kernel, &programs, &options.filters, folder.join(kernel))?);
+        let (programs, filters) = (&programs, &options.filters);
+        // Each machine is one thread of this host, so they run side by side.
+        let runs = thread::scope(|scope| {
+            let start = |kernel: &String| {
+                shell::step(&format!("tests on Debian's kernel {kernel}, in a virtual machine"));
+                let (kernel, folder) = (kernel.clone(), folder.join(kernel));
+                scope.spawn(move || in_vm(&kernel, programs, filters, folder))
+            };
+            let runs: Vec<_> = options.kernels.iter().map(start).collect();
+            runs.into_iter().map(|run| run.join()).collect::<Vec<_>>()
+        });
+        for run in runs {
+            match run {
+                Ok(outcomes) => report.add(outcomes?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
         }
     }
     Ok(report.print())
@@ -57,7 +75,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// Runs the programs on this machine, as root where sudo gives that.
 fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec<report::Outcome>> {
     let job = runner::Job::prepare(programs, filters, "", &folder)?;
-    let own = std::env::current_exe()?;
+    let own = copy_of_self(&folder)?;
     let mut command = if ::lab::is_root() || shell::which("sudo").is_none() {
         Command::new(own)
     } else {
@@ -79,7 +97,7 @@ fn in_vm(
 ) -> Result<Vec<report::Outcome>> {
     let programs: Vec<Program> = programs.iter().filter(|program| program.needs_kernel()).cloned().collect();
     let job = runner::Job::prepare(&programs, filters, &format!("[{kernel}] "), &folder)?;
-    let own = std::env::current_exe()?;
+    let own = copy_of_self(&folder)?;
     let command = [own.as_os_str(), "run-tests".as_ref(), job.file.as_os_str()];
     let mut machine = vm::Options::new(kernel, command);
     machine.nics = vec![Card::on_hub(1), Card::on_hub(1), Card::on_hub(2), Card::on_hub(2)];
@@ -89,4 +107,11 @@ fn in_vm(
         Ok(status) => job.outcomes(&format!("the virtual machine ended with {status}")),
         Err(error) => job.outcomes(&format!("{error:#}")),
     }
+}
+
+/// This program under a name that stays: building its own tests replaces the file it was started from.
+fn copy_of_self(folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join("runner");
+    fs::copy("/proc/self/exe", &copy).with_context(|| format!("write {}", copy.display()))?;
+    Ok(copy)
 }
