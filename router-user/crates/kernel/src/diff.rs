@@ -91,7 +91,7 @@ fn sysctls(state: &State, desired: &Desired, originals: &Host) -> Result<Vec<Ste
                 && name == "forwarding"
                 && steps.iter().any(|s: &Step| matches!(&s.op, Op::Sysctl { key, .. } if *key == format!("net/{family}/conf/all/forwarding")))
         });
-        if old != *value || rewritten {
+        if !sysctl::same(key, &old, value) || rewritten {
             steps.push(Step::new(
                 format!("~ {} {old} -> {value}", key.replace('/', ".")),
                 Op::Sysctl { key: key.clone(), value: value.clone() },
