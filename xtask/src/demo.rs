@@ -148,7 +148,7 @@ impl Paths {
             let (Some(name), Some(packets)) = (row["reason"].as_str(), row["packets"].as_u64()) else {
                 bail!("routerctl map reasons printed {row}");
             };
-            match row["kind"].as_str() {
+            match row["class"].as_str() {
                 _ if ["forwarded", "icmp-sent"].contains(&name) => paths.xdp += packets,
                 Some("drop") => paths.dropped += packets,
                 _ => paths.host += packets,
