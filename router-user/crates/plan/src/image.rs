@@ -1,7 +1,5 @@
 //! The data plane's ports and settings.
 
-use std::net::IpAddr;
-
 use router_common::maps::port::{Port as MapPort, Settings as MapSettings, port_flag};
 
 use crate::addresses::Own;
@@ -40,16 +38,7 @@ fn image_port(port: &Port<'_>, own: &Own<'_>, settings: &Settings) -> ImagePort 
             flags |= flag;
         }
     }
-    let (mut address4, mut address6) = ([0; 4], [0; 16]);
-    // Last to first: the first address of each family stays. One of the host's own serves where none is configured.
-    let configured = own.all.iter().filter(|own| own.ifindex == port.link.ifindex).map(|own| own.address);
-    for address in configured.collect::<Vec<_>>().into_iter().rev() {
-        match address {
-            IpAddr::V4(v4) => address4 = v4.octets(),
-            IpAddr::V6(v6) if v6.is_unicast_link_local() => {}
-            IpAddr::V6(v6) => address6 = v6.octets(),
-        }
-    }
+    let (address4, address6) = own.first(port.link.ifindex);
     ImagePort {
         name: port.name.clone(),
         host_name: port.link.name.clone(),
@@ -58,8 +47,8 @@ fn image_port(port: &Port<'_>, own: &Own<'_>, settings: &Settings) -> ImagePort 
             flags,
             mtu_bytes: port.mtu_bytes,
             mac: port.mac.unwrap_or_default(),
-            address4,
-            address6,
+            address4: address4.map(|v4| v4.octets()).unwrap_or_default(),
+            address6: address6.map(|v6| v6.octets()).unwrap_or_default(),
             ..MapPort::default()
         },
     }

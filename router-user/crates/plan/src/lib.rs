@@ -14,6 +14,8 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use config::{Error, Errors, Item, Tree};
 use serde::de::DeserializeOwned;
 
@@ -44,8 +46,9 @@ pub fn compile(tree: &Tree, facts: &HostFacts) -> Result<Desired, Errors> {
 /// The ports that packets are routed on: those of `/interface ethernet`, and others that have an address.
 fn managed<'a>(ports: &Ports<'a>, own: &Own<'a>) -> Vec<Port<'a>> {
     let mut managed: Vec<Port<'a>> = Vec::new();
+    let mut known = HashSet::new();
     for port in ports.all().chain(own.configured.iter().map(|(port, _)| port)) {
-        if !port.link.loopback && !managed.iter().any(|known| known.link.ifindex == port.link.ifindex) {
+        if !port.link.loopback && known.insert(port.link.ifindex) {
             managed.push(port.clone());
         }
     }

@@ -103,10 +103,6 @@ impl<'a> Ports<'a> {
     pub fn all(&self) -> impl Iterator<Item = &Port<'a>> {
         self.by_name.values().flatten()
     }
-
-    pub fn by_ifindex(&self, ifindex: u32) -> Option<&'a HostLink> {
-        self.facts.links.iter().find(|link| link.ifindex == ifindex)
-    }
 }
 
 /// The operator's mapping, then the link's name, its other names, and the alias that we gave it.

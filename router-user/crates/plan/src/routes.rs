@@ -1,7 +1,6 @@
 //! `/ip route`, `/ipv6 route`.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use config::Item;
@@ -16,6 +15,16 @@ use crate::view::{Route4, Route6};
 
 /// Destination, prefix length, metric.
 type Key = (IpAddr, u8, u32);
+
+/// More do not fit into one netlink attribute together with what else the kernel tells of them.
+const MOST_NEXT_HOPS: usize = 1000;
+
+/// Several routes of equal destination and distance share the load, as in RouterOS 7.
+struct Merged {
+    kind: RouteKind,
+    preferred_source: Option<IpAddr>,
+    next_hops: BTreeSet<NextHop>,
+}
 
 /// What both families have in common.
 struct Asked {
@@ -41,7 +50,7 @@ macro_rules! asked {
 }
 
 pub fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, own: &Own<'_>, settings: &Settings) {
-    let mut routes: BTreeMap<Key, Route> = BTreeMap::new();
+    let mut routes: BTreeMap<Key, Merged> = BTreeMap::new();
     let mut all: Vec<(&str, &Item, Asked)> = Vec::new();
     for (item, view) in plan.items::<Route4>("ip/route") {
         all.push(("ip/route", item, asked!(view)));
@@ -58,7 +67,16 @@ pub fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, own: &Own<'_>, settings: 
             plan.inactive(menu, item, reason);
         }
     }
-    plan.desired.routes = routes.into_values().collect();
+    let made = routes.into_iter().map(|((destination, prefix_length, metric), merged)| Route {
+        kind: merged.kind,
+        destination,
+        prefix_length,
+        table: TABLE_MAIN,
+        metric,
+        preferred_source: merged.preferred_source,
+        next_hops: merged.next_hops.into_iter().collect(),
+    });
+    plan.desired.routes = made.collect();
 }
 
 /// Adds one item's route; the error is the reason why it is not active.
@@ -68,7 +86,7 @@ fn one(
     asked: &Asked,
     ports: &Ports<'_>,
     own: &Own<'_>,
-    routes: &mut BTreeMap<Key, Route>,
+    routes: &mut BTreeMap<Key, Merged>,
 ) -> Result<(), String> {
     const NEVER_USED: u32 = 255;
     if let Some(table) = item.text("routing-table").filter(|table| table != "main") {
@@ -88,12 +106,12 @@ fn one(
         "prohibit" => RouteKind::Prohibit,
         _ => RouteKind::Unicast,
     };
-    if own.all.iter().any(|own| own.network == (destination, prefix_length)) {
+    if own.is_connected(destination, prefix_length) {
         return Err("a connected network, which comes before every static route".to_owned());
     }
     let next_hops = match kind {
         RouteKind::Unicast => next_hops(&asked.gateways, destination, ports, own)?,
-        _ => Vec::new(),
+        _ => BTreeSet::new(),
     };
     let mut preferred_source = None;
     if let Some(text) = &asked.preferred_source {
@@ -105,34 +123,19 @@ fn one(
     }
     // The kernel reads metric 0 of an IPv6 route as 1024.
     let metric = asked.distance.max(1);
-    match routes.entry((destination, prefix_length, metric)) {
-        Entry::Vacant(place) => {
-            place.insert(Route {
-                kind,
-                destination,
-                prefix_length,
-                table: TABLE_MAIN,
-                metric,
-                preferred_source,
-                next_hops,
-            });
-            Ok(())
-        }
-        Entry::Occupied(mut place) => merge(place.get_mut(), &kind, next_hops),
+    let key = (destination, prefix_length, metric);
+    if routes.get(&key).map_or(0, |route| route.next_hops.len()) + next_hops.len() > MOST_NEXT_HOPS {
+        return Err(format!("more than {MOST_NEXT_HOPS} gateways to one destination"));
     }
-}
-
-/// Several routes of equal destination and distance share the load, as in RouterOS 7.
-fn merge(route: &mut Route, kind: &RouteKind, next_hops: Vec<NextHop>) -> Result<(), String> {
-    if route.kind != *kind {
+    let route = routes.entry(key).or_insert_with(|| Merged {
+        kind: kind.clone(),
+        preferred_source,
+        next_hops: BTreeSet::new(),
+    });
+    if route.kind != kind {
         return Err("a route of another type has the same destination and distance".to_owned());
     }
-    for hop in next_hops {
-        if !route.next_hops.contains(&hop) {
-            route.next_hops.push(hop);
-        }
-    }
-    route.next_hops.sort();
+    route.next_hops.extend(next_hops);
     Ok(())
 }
 
@@ -142,18 +145,16 @@ fn next_hops(
     destination: IpAddr,
     ports: &Ports<'_>,
     own: &Own<'_>,
-) -> Result<Vec<NextHop>, String> {
-    let mut hops = Vec::new();
+) -> Result<BTreeSet<NextHop>, String> {
+    let mut hops = BTreeSet::new();
     let mut reason = "no gateway".to_owned();
     for (i, gateway) in gateways.iter().enumerate() {
         match next_hop(gateway, destination, ports, own) {
-            Ok(hop) if hops.contains(&hop) => {}
-            Ok(hop) => hops.push(hop),
+            Ok(hop) => drop(hops.insert(hop)),
             Err(why) if i == 0 => reason = why,
             Err(_) => {}
         }
     }
-    hops.sort();
     if hops.is_empty() { Err(reason) } else { Ok(hops) }
 }
 
@@ -185,15 +186,11 @@ fn next_hop(text: &str, destination: IpAddr, ports: &Ports<'_>, own: &Own<'_>) -
     let gateway = Some(address);
     if let Some(ifindex) = ifindex {
         let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let connected =
-            own.all.iter().any(|own| own.ifindex == ifindex && net::contains(own.network, address));
+        let connected = own.reaches_on(ifindex, address);
         return Ok(NextHop { gateway, ifindex: Some(ifindex), onlink: !connected && !link_local });
     }
     match own.reach(address) {
-        Some(connected) => match ports.by_ifindex(connected.ifindex) {
-            Some(_) => Ok(NextHop { gateway, ifindex: Some(connected.ifindex), onlink: false }),
-            None => Err(format!("gateway {address} is on a link that is gone")),
-        },
+        Some(ifindex) => Ok(NextHop { gateway, ifindex: Some(ifindex), onlink: false }),
         None => Err(format!("gateway {address} is on no connected network")),
     }
 }
