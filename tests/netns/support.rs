@@ -40,7 +40,11 @@ impl Router {
         if !lab::is_root() {
             lab::skip!("needs root (cargo xtask test asks sudo for it)");
         }
-        let lab = hosts(label);
+        Router::with(hosts(label), mode, more)
+    }
+
+    /// As [`Router::start`] in a lab that stands already.
+    pub fn with(lab: Lab, mode: &str, more: &str) -> Router {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("router.rsc");
         fs::write(&file, format!("{BASE}{more}")).unwrap();
@@ -115,16 +119,23 @@ fn start(lab: &Lab, file: &Path, mode: &str) -> Daemon {
 
 fn hosts(label: &str) -> Lab {
     let mut lab = Lab::new(label).unwrap();
-    for (role, port, net4, net6) in [("a", "ether1", "192.0.2", 1), ("b", "ether2", "198.51.100", 2)] {
+    for (role, port, setup) in sides() {
+        lab.host(role, port, &setup.each_ref().map(String::as_str)).unwrap();
+    }
+    lab
+}
+
+/// Role, port and set-up of the two hosts.
+pub fn sides() -> [(&'static str, &'static str, [String; 4]); 2] {
+    [("a", "ether1", "192.0.2", 1), ("b", "ether2", "198.51.100", 2)].map(|(role, port, net4, net6)| {
         let setup = [
             format!("addr add {net4}.2/24 dev eth0"),
             format!("addr add 2001:db8:{net6}::2/64 dev eth0 nodad"),
             format!("route add default via {net4}.1"),
             format!("route add default via 2001:db8:{net6}::1"),
         ];
-        lab.host(role, port, &setup.each_ref().map(String::as_str)).unwrap();
-    }
-    lab
+        (role, port, setup)
+    })
 }
 
 #[track_caller]
