@@ -116,7 +116,7 @@ pub fn office(prefix: Option<&str>) -> Result<Lab> {
             "addr add 2001:db8:ffff::80/128 dev lo nodad",
             // No address is translated yet, so the provider's side needs the way back.
             "route add 192.168.0.0/16 via 203.0.113.2",
-            "route add 2001:db8:2::/63 via 2001:db8:1::1",
+            "route add 2001:db8:2::/47 via 2001:db8:1::1",
         ],
     )?;
     for (role, port, number) in [("lan1", "ether2", 1), ("lan2", "ether3", 2)] {
