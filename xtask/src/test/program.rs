@@ -31,8 +31,8 @@ impl Program {
     pub fn needs_kernel(&self) -> bool {
         let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
         match package {
-            "router-tests" => ["packet", "vm"].contains(&target),
-            "router-dataplane" | "router-kernel" => target != "lib",
+            "router-tests" => ["packet", "netns", "vm"].contains(&target),
+            "router-dataplane" | "router-kernel" => true,
             _ => false,
         }
     }
