@@ -93,7 +93,7 @@ pub fn remove_orphans(prefix: &str) {
     for name in netns::list(prefix) {
         let pid: Option<u32> = name[prefix.len()..].split('-').next().and_then(|pid| pid.parse().ok());
         let alive = pid.is_none_or(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists());
-        if !alive && let Err(error) = netns::remove(&name) {
+        if !alive && let Err(error) = netns::end_processes(&name).and_then(|()| netns::remove(&name)) {
             eprintln!("lab: {error:#}");
         }
     }
