@@ -21,7 +21,8 @@ pub struct Control {
     pub heartbeat_seen: u32,
     /// The tick at which `heartbeat` last changed.
     pub heartbeat_tick: u32,
-    pub reserved: u32,
+    /// The kernel's id of the map `TX_PORTS`: tells our redirects from others' in the host-wide tracepoints.
+    pub tx_map_id: u32,
 }
 crate::assert_size!(Control, 32);
 
@@ -32,4 +33,7 @@ pub mod flag {
     /// A route may be cached by destination alone: the host has no policy rule and no multipath route that
     /// would make the answer depend on anything else.
     pub const CACHE_ROUTES: u32 = 1 << 1;
+    /// The outcome of each packet is left in [`crate::maps::scratch::Scratch::last`]: for test runs, which do not
+    /// tell where a packet was redirected to.
+    pub const RECORD: u32 = 1 << 2;
 }

@@ -7,7 +7,7 @@ pub const MAGIC: u32 = 0x7264_6831; // "rdh1"
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handover {
     pub magic: u32,
-    /// One of [`verdict`].
+    /// One of the constants in [`verdict`].
     pub verdict: u32,
     /// Egress ifindex where `verdict` is `SEND4` or `SEND6`.
     pub ifindex: u32,

@@ -8,6 +8,7 @@ pub mod event;
 pub mod handover;
 pub mod port;
 pub mod route;
+pub mod scratch;
 
 /// Asserts at compile time that a map struct has the size that both worlds expect.
 #[macro_export]

@@ -50,6 +50,8 @@ pub mod port_flag {
     pub const NATIVE: u32 = 1 << 7;
     /// The driver refuses `bpf_xdp_adjust_meta`: what XDP can't finish goes up untouched.
     pub const NO_METADATA: u32 = 1 << 8;
+    /// Another managed device lies below this one (VLAN, bridge, bond): the mark stays for its own check.
+    pub const KEEP_MARK: u32 = 1 << 9;
 }
 
 /// What holds for all ports.

@@ -9,9 +9,28 @@ pub const ROUTES6: &str = "ROUTES6";
 /// Map names: `Array<Source4, CPUS * ROUTE_SLOTS>`, `Array<Source6, ..>`.
 pub const SOURCES4: &str = "SOURCES4";
 pub const SOURCES6: &str = "SOURCES6";
-/// Map names: `HashMap<[u8; 4], u32>`, `HashMap<[u8; 16], u32>`: address -> ifindex of each own address.
+/// Map names: `HashMap<[u8; 4], u32>`, `HashMap<[u8; 16], u32>`: address -> ifindex of each address that the host
+/// answers to: its own, the broadcast addresses of its IPv4 subnets and the anycast addresses it has joined.
+/// `bpf_fib_lookup` gives one answer for "deliver to the host" and "no route"; these maps tell them apart.
 pub const LOCALS4: &str = "LOCALS4";
 pub const LOCALS6: &str = "LOCALS6";
+
+/// Entries of each map of own addresses.
+pub const LOCALS_MAX: u32 = 16384;
+/// Map name: `LruHashMap<FailedKey, u32>`: next hop -> the tick until which its neighbour counts as failed;
+/// packets for it are answered with host unreachable.
+pub const FAILED: &str = "FAILED";
+pub const FAILED_MAX: u32 = 4096;
+
+/// A next hop whose neighbour did not answer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailedKey {
+    pub ifindex: u32,
+    /// IPv4 in the first four bytes.
+    pub next_hop: [u8; 16],
+}
+crate::assert_size!(FailedKey, 20);
 
 /// Entries per CPU of each cache, a power of two.
 pub const ROUTE_SLOTS: u32 = 4096;
@@ -31,31 +50,38 @@ pub struct NextHop {
     pub dst_mac: [u8; 6],
     pub src_mac: [u8; 6],
     /// One of [`kind`].
-    pub kind: u32,
+    pub kind: u16,
+    /// 4 or 6: what the route's `gateway` holds (IPv4 destinations may have an IPv6 gateway).
+    pub gateway_family: u16,
 }
 crate::assert_size!(NextHop, 32);
 
 /// What a cached route says.
 pub mod kind {
     /// Empty or not to be used: ask the FIB.
-    pub const NONE: u32 = 0;
-    /// Rewrite and redirect in XDP.
-    pub const REDIRECT: u32 = 1;
+    pub const NONE: u16 = 0;
+    /// Rewrite and redirect in XDP; tc sends to the gateway.
+    pub const REDIRECT: u16 = 1;
     /// Deliver to the host.
-    pub const LOCAL: u32 = 2;
+    pub const LOCAL: u16 = 2;
+    /// tc sends to the gateway: XDP can't transmit there, or the neighbour is not resolved.
+    pub const SEND: u16 = 3;
+    /// The kernel forwards (encapsulation, redirects).
+    pub const KERNEL: u16 = 4;
 }
 
+/// A route as it was answered for one destination on one ingress port.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route4 {
     pub destination: [u8; 4],
     pub ingress: u32,
     pub epoch: u32,
-    pub reserved: u32,
-    /// The gateway, or the destination itself where it is on link.
-    pub gateway: [u8; 4],
+    /// The image generation the answer was given in.
+    pub generation: u32,
+    /// The gateway, or the destination itself where it is on link; IPv4 in the first four bytes.
+    pub gateway: [u8; 16],
     pub next_hop: NextHop,
-    pub reserved2: [u32; 3],
 }
 crate::assert_size!(Route4, 64);
 
@@ -65,10 +91,13 @@ pub struct Route6 {
     pub destination: [u8; 16],
     pub ingress: u32,
     pub epoch: u32,
+    /// The image generation the answer was given in.
+    pub generation: u32,
+    pub reserved: u32,
     /// The gateway, or the destination itself where it is on link.
     pub gateway: [u8; 16],
     pub next_hop: NextHop,
-    pub reserved: [u32; 14],
+    pub reserved2: [u32; 12],
 }
 crate::assert_size!(Route6, 128);
 
