@@ -59,7 +59,7 @@ pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
             rows(plane.ports()?.into_iter().map(|port| (port.host_name, port.counters)).map(named_counters))?
         }
         MapKind::Reasons => rows(plane.reasons()?)?,
-        MapKind::Routes => rows(plane.locals()?)?,
+        MapKind::Routes => rows(plane.routes())?,
         MapKind::Locals => rows(plane.locals()?)?,
         MapKind::Objects => rows(plane.objects()?)?,
     };
