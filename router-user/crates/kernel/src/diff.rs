@@ -106,19 +106,31 @@ fn sysctls(state: &State, desired: &Desired, originals: &Host) -> Result<Vec<Ste
 
 fn links(state: &State, desired: &Desired, originals: &Host) -> Vec<Step> {
     let mut steps = Vec::new();
+    // A name that another link has, of whichever kind, cannot be given.
+    let names: HashMap<&str, u32> = state
+        .links
+        .values()
+        .flat_map(|l| l.altnames.iter().chain([&l.name]).map(|name| (name.as_str(), l.ifindex)))
+        .collect();
+    let is_free = |wanted: &Link| match names.get(wanted.name.as_str()) {
+        Some(holder) => originals.links.get(holder).is_some_and(|l| l.altnames.contains(&wanted.name)),
+        None => true,
+    };
     for wanted in &desired.links {
         if let Some(link) = state.links.get(&wanted.ifindex) {
-            one_link(link, wanted, originals, &mut steps);
+            one_link(link, wanted, is_free(wanted), originals, &mut steps);
         }
     }
     let spoken_of: HashSet<u32> = desired.links.iter().map(|wanted| wanted.ifindex).collect();
     for link in state.links.values().filter(|link| !spoken_of.contains(&link.ifindex)) {
         give_back(link, originals, &mut steps);
     }
+    // A name goes from its old link before it comes to the new one.
+    steps.sort_by_key(|step| !matches!(step.op, Op::Link { change: LinkChange::RemoveAltname(_), .. }));
     steps
 }
 
-fn one_link(link: &HostLink, wanted: &Link, originals: &Host, steps: &mut Vec<Step>) {
+fn one_link(link: &HostLink, wanted: &Link, name_is_free: bool, originals: &Host, steps: &mut Vec<Step>) {
     let original = originals.links.get(&link.ifindex).cloned().unwrap_or_default();
     let mut changes = Changes { link, steps };
     let alias = wanted.alias();
@@ -130,7 +142,11 @@ fn one_link(link: &HostLink, wanted: &Link, originals: &Host, steps: &mut Vec<St
     for old in original.altnames.iter().filter(|old| **old != wanted.name && link.altnames.contains(old)) {
         changes.altname(old, false);
     }
-    if wanted.name != link.name && !link.altnames.contains(&wanted.name) && is_altname(&wanted.name) {
+    if wanted.name != link.name
+        && !link.altnames.contains(&wanted.name)
+        && name_is_free
+        && is_altname(&wanted.name)
+    {
         changes.altname(&wanted.name, true);
     }
     if let Some(mtu) = wanted.mtu_bytes.or(original.mtu_bytes).filter(|mtu| *mtu != link.mtu_bytes) {

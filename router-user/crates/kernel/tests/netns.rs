@@ -379,6 +379,100 @@ fn sysctls_that_the_namespace_lacks_are_named() {
 }
 
 #[test]
+fn ports_may_swap_their_names() {
+    lab::need_root!();
+    let router = router("swap");
+    let named = |first: &str, second: &str| {
+        format!(
+            "/interface ethernet set [ find default-name=ether1 ] name={first}\n\
+             /interface ethernet set [ find default-name=ether2 ] name={second}\n"
+        )
+    };
+    inside(&router, async || {
+        let kernel = Kernel::open().await.unwrap();
+        apply(&kernel, &named("WAN", "LAN")).await;
+        apply(&kernel, &named("LAN", "WAN")).await;
+        // far3 is a link of the host: the port has that name in the configuration only.
+        apply(&kernel, &named("LAN", "far3")).await;
+    });
+    assert!(router.ip("link show LAN").unwrap().contains("ether1"));
+    assert!(router.ip("link show WAN").is_err());
+}
+
+#[test]
+fn a_greater_distance_takes_over_from_a_port_without_carrier() {
+    lab::need_root!();
+    let router = router("carrier");
+    inside(&router, async || {
+        let kernel = Kernel::open().await.unwrap();
+        apply(
+            &kernel,
+            "/ip address add address=203.0.113.2/24 interface=ether1\n\
+             /ip address add address=198.51.100.2/24 interface=ether2\n\
+             /ipv6 address add address=2001:db8:1::2/64 interface=ether1\n\
+             /ipv6 address add address=2001:db8:2::2/64 interface=ether2\n\
+             /ip route add gateway=203.0.113.1\n\
+             /ip route add gateway=198.51.100.1 distance=2\n\
+             /ipv6 route add gateway=2001:db8:1::1\n\
+             /ipv6 route add gateway=2001:db8:2::1 distance=2\n",
+        )
+        .await;
+    });
+    let way = |to: &str| router.ip(&format!("route get {to}")).unwrap();
+    assert!(
+        way("192.0.2.1").contains("via 203.0.113.1") && way("2001:db8:f::1").contains("via 2001:db8:1::1")
+    );
+    router.ip("link set far1 down").unwrap();
+    assert!(way("192.0.2.1").contains("via 198.51.100.1"), "{}", way("192.0.2.1"));
+    assert!(way("2001:db8:f::1").contains("via 2001:db8:2::1"), "{}", way("2001:db8:f::1"));
+}
+
+#[test]
+fn an_ipv6_source_waits_for_duplicate_address_detection() {
+    lab::need_root!();
+    let router = router("dad");
+    router.sysctl("net.ipv6.conf.ether1.accept_dad", "1").unwrap();
+    inside(&router, async || {
+        let kernel = Kernel::open().await.unwrap();
+        apply(
+            &kernel,
+            "/ipv6 address add address=2001:db8:1::2/64 interface=ether1\n\
+             /ipv6 route add gateway=2001:db8:1::1 pref-src=2001:db8:1::2\n",
+        )
+        .await;
+    });
+    assert!(router.ip("-6 route show default").unwrap().contains("src 2001:db8:1::2"));
+}
+
+#[test]
+fn a_namespace_leaves_the_host_name_alone() {
+    lab::need_root!();
+    let router = router("name");
+    let facts =
+        inside(&router, async || Kernel::open().await.unwrap().facts(&BTreeMap::new()).await.unwrap());
+    assert!(!facts.owns_hostname);
+}
+
+#[test]
+fn the_host_name_is_set_and_given_back() {
+    lab::need_root!();
+    let router = router("uts");
+    inside(&router, async || {
+        let hostname = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let before = hostname();
+        // SAFETY: file descriptors stay shared; the host name is this thread's own from here on.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUTS) }.unwrap();
+        let kernel = Kernel::open().await.unwrap();
+        let wanted = Desired { hostname: Some("edge-1".to_owned()), ..Desired::default() };
+        let _applied = kernel.apply(kernel.diff(&wanted).await.unwrap()).await.unwrap();
+        assert_eq!(hostname(), "edge-1");
+        assert_eq!(diff(&kernel, &wanted).await, [""; 0]);
+        kernel.release().await.unwrap();
+        assert_eq!(hostname(), before);
+    });
+}
+
+#[test]
 fn many_routes_are_applied_changed_and_removed_in_bounded_time() {
     lab::need_root!();
     const ROUTES: u32 = 20_000;
@@ -486,9 +580,7 @@ mod watching {
         const BOUND: Duration = Duration::from_millis(20); // what the data plane has; about 0.1 ms on an idle machine
         let router = router("delay");
         let (_watch, receiver) = watch_in(&router);
-        let receiver = std::sync::Mutex::new(receiver);
-        let mut delays = inside(&router, async || {
-            let receiver = receiver.lock().unwrap();
+        let mut delays = inside(&router, move || async move {
             let kernel = Kernel::open().await.unwrap();
             let text = "/ip address add address=192.0.2.1/24 interface=ether1\n";
             apply(&kernel, text).await;

@@ -110,6 +110,9 @@ pub fn compile<'a>(plan: &mut Plan<'a>, ports: &Ports<'a>, settings: &Settings) 
     own
 }
 
+/// RFC 8200, section 5. Linux has no IPv6 at all on a link with less.
+const IPV6_LEAST_MTU: u32 = 1280;
+
 /// What the kernel holds once.
 type Place = (u32, IpAddr, Option<(u8, Option<IpAddr>)>);
 
@@ -129,6 +132,13 @@ fn add<'a>(
     };
     if unusable(wanted.address) {
         return plan.inactive(menu, item, format!("{} is no address of a host", wanted.address));
+    }
+    if wanted.address.is_ipv6() && port.mtu_bytes < IPV6_LEAST_MTU {
+        return plan.inactive(
+            menu,
+            item,
+            format!("IPv6 needs an MTU of {IPV6_LEAST_MTU}, {} has less", port.name),
+        );
     }
     let address = Address { ifindex: port.link.ifindex, ..wanted };
     // The kernel holds an IPv6 address once per link, an IPv4 address once per length and far end.

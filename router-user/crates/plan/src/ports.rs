@@ -1,6 +1,8 @@
 //! RouterOS's interface names -> links of the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use config::schema;
 
 use crate::Plan;
 use crate::desired::{ALIAS_TAG, Link};
@@ -23,15 +25,21 @@ pub struct Port<'a> {
 
 /// Every interface name that may be referred to: the port, or the reason why it has no effect.
 pub struct Ports<'a> {
-    facts: &'a HostFacts,
+    links: Links<'a>,
     by_name: BTreeMap<String, Result<Port<'a>, String>>,
+    /// Interfaces of other kinds, with their menu.
+    others: HashMap<String, &'a str>,
 }
 
 impl<'a> Ports<'a> {
     /// Finds the links of all ports in `/interface ethernet`, and plans their changes.
     pub fn resolve(plan: &mut Plan<'a>) -> Ports<'a> {
-        let facts = plan.facts;
-        let mut ports = Ports { facts, by_name: BTreeMap::new() };
+        let mut ports =
+            Ports { links: Links::of(plan.facts), by_name: BTreeMap::new(), others: HashMap::new() };
+        for menu in schema::menus().filter(|menu| menu.interface && menu.path != MENU) {
+            let names = plan.tree.items(&menu.path).filter_map(|item| item.text("name"));
+            ports.others.extend(names.map(|name| (name, menu.path.as_str())));
+        }
         let mut taken: BTreeMap<u32, String> = BTreeMap::new();
         for item in plan.tree.items(MENU) {
             let view: Ethernet = match item.view() {
@@ -42,7 +50,7 @@ impl<'a> Ports<'a> {
                 }
             };
             let name = view.name.unwrap_or_else(|| view.default_name.clone());
-            let link = find(facts, &view.default_name).and_then(|link| match taken.get(&link.ifindex) {
+            let link = ports.links.find(&view.default_name).and_then(|link| match taken.get(&link.ifindex) {
                 Some(other) => Err(format!("link {} is port {other} already", link.name)),
                 None => Ok(link),
             });
@@ -92,7 +100,10 @@ impl<'a> Ports<'a> {
         match self.by_name.get(name) {
             Some(port) => port.clone(),
             None => {
-                let link = find(self.facts, name)?;
+                let link = self.links.find(name).map_err(|reason| match self.others.get(name) {
+                    Some(menu) => format!("{name}: /{menu} is not built yet, and {reason}"),
+                    None => reason,
+                })?;
                 let mac = <[u8; 6]>::try_from(link.mac.as_slice()).ok();
                 Ok(Port { name: name.to_owned(), link, mtu_bytes: link.mtu_bytes, mac })
             }
@@ -105,29 +116,46 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// The operator's mapping, then the link's name, its other names, and the alias that we gave it.
-fn find<'a>(facts: &'a HostFacts, name: &str) -> Result<&'a HostLink, String> {
-    let links = || facts.links.iter();
-    let called = |name: &str| {
-        links()
-            .find(|l| l.name == name)
-            .or_else(|| links().find(|l| l.altnames.iter().any(|alt| alt == name)))
-    };
-    let aliased = |link: &&HostLink| {
-        let tagged = link.alias.as_deref().and_then(|alias| alias.strip_prefix(ALIAS_TAG));
-        tagged.and_then(|tagged| tagged.split(' ').next()) == Some(name)
-    };
-    let link = match facts.ports.get(name) {
-        Some(host) => called(host).ok_or_else(|| format!("no link {host} on this host for port {name}"))?,
-        None => called(name)
-            .or_else(|| links().find(aliased))
-            .ok_or_else(|| format!("no port named {name} on this host"))?,
-    };
-    let master = link.master.and_then(|master| links().find(|l| l.ifindex == master));
-    match master {
-        Some(master) if ["bridge", "bond", "team", "openvswitch"].contains(&master.kind.as_str()) => {
-            Err(format!("{name} is a port of {} on this host", master.name))
+/// The host's links by the names that a port may have.
+struct Links<'a> {
+    facts: &'a HostFacts,
+    by_name: HashMap<&'a str, &'a HostLink>,
+    by_altname: HashMap<&'a str, &'a HostLink>,
+    /// By the port in the alias that we gave.
+    by_alias: HashMap<&'a str, &'a HostLink>,
+    by_ifindex: HashMap<u32, &'a HostLink>,
+}
+
+impl<'a> Links<'a> {
+    fn of(facts: &'a HostFacts) -> Links<'a> {
+        let links = || facts.links.iter();
+        let tagged =
+            |link: &'a HostLink| link.alias.as_deref().and_then(|alias| alias.strip_prefix(ALIAS_TAG));
+        Links {
+            facts,
+            by_name: links().map(|link| (link.name.as_str(), link)).collect(),
+            by_altname: links().flat_map(|l| l.altnames.iter().map(move |name| (name.as_str(), l))).collect(),
+            by_alias: links().filter_map(|l| Some((tagged(l)?.split(' ').next()?, l))).collect(),
+            by_ifindex: links().map(|link| (link.ifindex, link)).collect(),
         }
-        _ => Ok(link),
+    }
+
+    /// The operator's mapping, then the link's name, its other names, and the alias that we gave it.
+    fn find(&self, name: &str) -> Result<&'a HostLink, String> {
+        let called = |name: &str| self.by_name.get(name).or_else(|| self.by_altname.get(name));
+        let link = match self.facts.ports.get(name) {
+            Some(host) => {
+                called(host).ok_or_else(|| format!("no link {host} on this host for port {name}"))?
+            }
+            None => called(name)
+                .or_else(|| self.by_alias.get(name))
+                .ok_or_else(|| format!("no port named {name} on this host"))?,
+        };
+        match link.master.and_then(|master| self.by_ifindex.get(&master)) {
+            Some(master) if ["bridge", "bond", "team", "openvswitch"].contains(&master.kind.as_str()) => {
+                Err(format!("{name} is a port of {} on this host", master.name))
+            }
+            _ => Ok(link),
+        }
     }
 }

@@ -65,6 +65,9 @@ fn port_sysctls(link: &str, Settings { v4, v6 }: &Settings) -> Vec<(String, Stri
         in4("accept_local", flag(true)),
         // A first address can go without the others of its network.
         in4("promote_secondaries", flag(true)),
+        // Routes over a port without carrier are not active; those with a greater distance take over.
+        in4("ignore_routes_with_linkdown", flag(true)),
+        in6("ignore_routes_with_linkdown", flag(true)),
         in4("send_redirects", flag(v4.send_redirects)),
         in4("accept_redirects", flag(v4.accept_redirects)),
         in4("secure_redirects", flag(v4.secure_redirects)),

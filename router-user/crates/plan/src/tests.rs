@@ -203,6 +203,25 @@ fn pool_and_eui_64_addresses_are_inactive() {
 }
 
 #[test]
+fn ipv6_needs_an_mtu_of_1280() {
+    let desired = plan(
+        "/interface ethernet set [ find default-name=ether1 ] mtu=1279\n\
+         /ipv6 address add address=2001:db8::1/64 interface=ether1",
+    );
+    assert_inactive(&desired, "/ipv6/address", "IPv6 needs an MTU of 1280, ether1 has less");
+}
+
+#[test]
+fn an_interface_of_a_kind_that_is_not_built_is_the_hosts_or_inactive() {
+    const TEXT: &str = "/interface bridge add name=lan\n/ip address add address=192.0.2.1/24 interface=lan";
+    let reason = "lan: /interface/bridge is not built yet, and no port named lan on this host";
+    assert_inactive(&plan(TEXT), "/ip/address", reason);
+    let desired = plan_on(&host(&["lan"]), TEXT);
+    assert!(desired.links.is_empty());
+    assert_eq!((desired.addresses.len(), desired.image.ports.len()), (1, 1));
+}
+
+#[test]
 fn one_network_on_two_ports_is_allowed() {
     let desired = plan(
         "/ip address add address=192.0.2.1/24 interface=ether1\n/ip address add address=192.0.2.2/24 interface=ether2",
