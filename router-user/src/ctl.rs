@@ -6,6 +6,7 @@ mod remote;
 mod show;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -40,7 +41,7 @@ fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Routerctl::command(), "routerctl", &mut script);
             std::io::stdout().write_all(&script)?;
         }
-        Verb::Man { program } => man(program)?,
+        Verb::Man { program, all } => man(program, all.as_deref())?,
         Verb::Map(map) => plane::map(common, &map)?,
         Verb::Stats { watch, interval } => plane::stats(common, watch, interval)?,
         Verb::RouterOs(words) if !words.first().is_some_and(|word| word.starts_with('/')) => {
@@ -51,7 +52,14 @@ fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn man(program: Program) -> anyhow::Result<()> {
+fn man(program: Program, all: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(dir) = all {
+        std::fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
+        for command in [Routerctl::command(), Routerd::command()] {
+            clap_mangen::generate_to(command, dir).with_context(|| format!("write to {}", dir.display()))?;
+        }
+        return Ok(());
+    }
     let command = match program {
         Program::Routerctl => Routerctl::command(),
         Program::Routerd => Routerd::command(),

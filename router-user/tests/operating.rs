@@ -63,7 +63,7 @@ impl Bench {
     }
 
     fn addresses(&self) -> String {
-        self.lab.router.ip("-brief addr").unwrap()
+        self.lab.router.ip("-4 -brief addr").unwrap()
     }
 
     fn has(&self, address: &str) -> bool {

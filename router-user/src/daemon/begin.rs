@@ -46,6 +46,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         found,
         route_cache: RouteCache { on: false, reason: "not looked at yet".into() },
         fault: None,
+        file_fault: first.fault,
     };
     let tree = first.change.tree.clone();
     match router.change(first.change).await {
@@ -67,8 +68,8 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         }
         Err(error) => return Err(error),
     }
-    if first.fault.is_some() {
-        router.fault = first.fault;
+    for foreign in router.foreign() {
+        tracing::warn!("not ours: {foreign}");
     }
     Ok(router)
 }

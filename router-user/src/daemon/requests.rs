@@ -119,8 +119,17 @@ impl Router {
         self.change(change).await.map_err(failed_change)
     }
 
-    /// Loads the file of `--config` again.
+    /// Loads the file of `--config` again. That it was refused is to be seen in the status until it is taken.
     pub async fn reload(&mut self) -> Result<Applied, Failure> {
+        let result = self.load().await;
+        self.file_fault = result.as_ref().err().map(|failure| match failure.errors.first() {
+            Some(first) => format!("the file was refused: line {}: {}", first.line, first.message),
+            None => format!("the file was refused: {}", failure.message),
+        });
+        result
+    }
+
+    async fn load(&mut self) -> Result<Applied, Failure> {
         let Some(path) = self.setup.config.clone() else {
             return Err(Failure::new("routerd was started without --config: there is no file to load again"));
         };

@@ -45,6 +45,8 @@ pub struct Router {
     pub route_cache: RouteCache,
     /// Why the host is not as configured.
     pub fault: Option<String>,
+    /// Why the file of `--config` was refused when it was loaded last.
+    pub file_fault: Option<String>,
 }
 
 /// A configuration to be made the current one.

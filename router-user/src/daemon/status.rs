@@ -41,7 +41,7 @@ impl Router {
             foreign: self.foreign(),
             features: self.features(),
             route_cache: self.route_cache.clone(),
-            fault: self.fault.clone(),
+            fault: self.fault.clone().or_else(|| self.file_fault.clone()),
         }
     }
 
