@@ -2,7 +2,19 @@
 //!
 //! Everything here is `no_std`, free of panics and tested on the host.
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(test)]
+extern crate std;
+
+pub mod address;
+pub mod csum;
+pub mod cursor;
+pub mod hash;
 pub mod maps;
+pub mod parse;
+pub mod unaligned;
 pub mod verdict;
+pub mod wire;

@@ -31,7 +31,7 @@ numbered! {
         HandedOver = 3, "handed-over";
         /// Left to the kernel's forwarding with our mark.
         KernelForwarded = 4, "kernel-forwarded";
-        /// An ICMP error of ours was sent in the packet's place.
+        /// An ICMP error of ours was sent; counted beside the reason for which the packet was dropped.
         IcmpSent = 5, "icmp-sent";
 
         LocalDelivery = 10, "local";
@@ -42,7 +42,7 @@ numbered! {
         OtherHost = 15, "other-host";
         UnmanagedPort = 16, "unmanaged-port";
         NeighborDiscovery = 17, "neighbor-discovery";
-        /// A GRO'd or checksum-unfinished frame that tc must handle.
+        /// Passed up untouched by XDP, decided and counted by tc (the driver has no room for metadata).
         Unfinished = 18, "unfinished";
 
         MalformedHeader = 40, "malformed-header";
@@ -64,6 +64,7 @@ numbered! {
         NoHeadroom = 56, "no-headroom";
         RedirectFailed = 57, "redirect-failed";
         Unfiltered = 58, "unfiltered";
+        /// An ICMP error was due but not sent; counted beside the reason for which the packet was dropped.
         IcmpRateLimited = 59, "icmp-rate-limited";
         ExtensionHeaders = 60, "extension-headers";
         Internal = 61, "internal";
@@ -77,6 +78,19 @@ impl Reason {
     }
     pub const fn is_host(self) -> bool {
         self as u16 >= 10 && (self as u16) < 40
+    }
+
+    /// The stage that ends a packet under the reason of that number.
+    pub const fn stage(number: u16) -> Stage {
+        match number {
+            1 | 2 => Stage::Emit,
+            3 | 4 | 18 => Stage::Handover,
+            15 | 16 => Stage::Port,
+            13 | 14 | 40 | 41 | 53 | 60 => Stage::Parse,
+            42 | 44 | 45 => Stage::Source,
+            58 => Stage::TcEgress,
+            _ => Stage::Route,
+        }
     }
 }
 

@@ -3,5 +3,3 @@
 pub mod cli;
 pub mod ctl;
 pub mod daemon;
-mod difference;
-mod files;

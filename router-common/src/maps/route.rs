@@ -71,7 +71,7 @@ pub mod kind {
 }
 
 /// A route as it was answered for one destination on one ingress port.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route4 {
     pub destination: [u8; 4],
@@ -85,7 +85,7 @@ pub struct Route4 {
 }
 crate::assert_size!(Route4, 64);
 
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route6 {
     pub destination: [u8; 16],
@@ -102,7 +102,7 @@ pub struct Route6 {
 crate::assert_size!(Route6, 128);
 
 /// A source that passed the martian, own-address and reverse-path checks on `ingress`.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source4 {
     pub source: [u8; 4],
@@ -113,7 +113,7 @@ pub struct Source4 {
 }
 crate::assert_size!(Source4, 16);
 
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source6 {
     pub source: [u8; 16],

@@ -10,6 +10,7 @@ pub const TC: u32 = 1;
 /// two headers (RFC 4443, 2.4 c).
 pub const QUOTE_BYTES: usize = 1232;
 
+/// One program's memory on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scratch {
@@ -20,9 +21,11 @@ pub struct Scratch {
     /// Numbers traced packets.
     pub traced: u32,
     pub reserved: u32,
+    /// Parameters of `bpf_fib_lookup`: too much for the stack of a nested call.
+    pub fib: [u64; 8],
     pub quote: [u8; QUOTE_BYTES],
 }
-crate::assert_size!(Scratch, 1280);
+crate::assert_size!(Scratch, 1344);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]
@@ -34,8 +37,8 @@ pub struct Last {
     pub icmp: u16,
     /// Egress ifindex of the packet, or of the ICMP error in its place; 0 where it did not leave.
     pub egress: u32,
+    pub reserved: [u32; 2],
     /// The next hop where tc or a hand-over sends; IPv4 in the first four bytes.
     pub next_hop: [u8; 16],
-    pub reserved: [u32; 2],
 }
 crate::assert_size!(Last, 32);

@@ -17,6 +17,11 @@ pub const TC_EGRESS: &str = "tc_egress";
 pub const DEAD_MAN: &str = "dead_man";
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/router-ebpf"));
+/// The embedded object; empty where it was not built.
+pub fn bytes() -> &'static [u8] {
+    OBJECT
+}
+
 /// Hash of the ABI's source, see build.rs.
 const ABI_SOURCE_HASH: &str = env!("ABI_SOURCE_HASH");
 

@@ -1,0 +1,93 @@
+//! Global functions: the verifier goes through each of these once and on its own, not at every call.
+//!
+//! Their names are the kernel's to see; their arguments are the context, plain memory and scalars, their result a
+//! scalar. Packet pointers don't pass: they read the headers anew.
+
+use router_common::parse;
+
+use crate::packet::Packet;
+use crate::pipeline::{State, finish};
+use crate::stage::{emit, icmp_error, route, source};
+use crate::trace;
+
+/// Set in what [`walk`] gives where the upper layer's header is in the packet.
+pub const FOUND: u32 = 1 << 31;
+
+/// What stands behind the IPv6 extension headers: [`FOUND`], protocol << 16 and offset from the IPv6 header; or 0 in a
+/// later fragment; or the number of the reason for which the packet has to be dropped.
+#[inline(always)]
+fn walk<P: Packet>(packet: P, l2_bytes: u32, first: u32, length: u32) -> u32 {
+    match parse::extensions(first as u8, length, |offset| packet.load::<8>(l2_bytes + offset)) {
+        Ok(upper) if upper.is_later_fragment() => 0,
+        Ok(upper) => FOUND | u32::from(upper.protocol()) << 16 | upper.offset(),
+        Err(reason) => reason as u32,
+    }
+}
+
+/// One global function per line: name, arguments beside the context, and what it runs. A state that is null can't
+/// come, but the verifier asks.
+macro_rules! globals {
+    ($packet:ty, $context:ty: $($name:ident($($argument:ident),*) = $run:path;)*
+     ; state $($stateful:ident($($more:ident),*) = $with:path;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            pub extern "C" fn $name(ctx: *mut $context $(, $argument: u32)*) -> u32 {
+                $run(<$packet>::new(ctx) $(, $argument)*) as u32
+            }
+        )*
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            pub extern "C" fn $stateful(ctx: *mut $context, state: *mut State $(, $more: u32)*) -> u32 {
+                // SAFETY: null, or the caller's state, borrowed mutably for this call.
+                let Some(state) = (unsafe { state.as_mut() }) else { return 0 };
+                $with(<$packet>::new(ctx), state $(, $more)*) as u32
+            }
+        )*
+    };
+}
+
+pub mod xdp {
+    use super::*;
+    use crate::xdp::XdpPacket;
+    globals! { XdpPacket, aya_ebpf::bindings::xdp_md:
+        xdp_upper(l2_bytes, first, length) = walk;
+        xdp_is_traced(ingress, l2_bytes) = trace::matches;
+        xdp_report(ingress, step, egress) = trace::report;
+        xdp_stranger() = finish::stranger;
+    ; state
+        xdp_begin() = trace::begin;
+        xdp_routed(egress) = trace::routed;
+        xdp_forwarded(egress) = trace::forwarded;
+        xdp_source4() = source::learn4;
+        xdp_source6() = source::learn6;
+        xdp_route4() = route::learn4;
+        xdp_route6() = route::learn6;
+        xdp_send() = emit::send;
+        xdp_icmp_error(reason) = icmp_error::make;
+        xdp_finish(exit) = finish::run;
+    }
+}
+
+pub mod tc {
+    use super::*;
+    use crate::skb::SkbPacket;
+    globals! { SkbPacket, aya_ebpf::bindings::__sk_buff:
+        tc_upper(l2_bytes, first, length) = walk;
+        tc_is_traced(ingress, l2_bytes) = trace::matches;
+        tc_report(ingress, step, egress) = trace::report;
+        tc_stranger() = finish::stranger;
+    ; state
+        tc_begin() = trace::begin;
+        tc_routed(egress) = trace::routed;
+        tc_forwarded(egress) = trace::forwarded;
+        tc_source4() = source::learn4;
+        tc_source6() = source::learn6;
+        tc_route4() = route::learn4;
+        tc_route6() = route::learn6;
+        tc_send() = emit::send;
+        tc_icmp_error(reason) = icmp_error::make;
+        tc_finish(exit) = finish::run;
+    }
+}

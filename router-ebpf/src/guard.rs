@@ -1,0 +1,58 @@
+//! tc egress: nothing that this host forwards leaves a port without a verdict of the pipeline.
+
+use router_common::maps::port::port_flag;
+use router_common::verdict::Reason;
+use router_common::wire::eth;
+use router_common::wire::ipv4::Ipv4;
+use router_common::wire::ipv6::Ipv6;
+
+use crate::count;
+use crate::maps;
+use crate::packet::Packet;
+use crate::skb::SkbPacket;
+
+#[inline(always)]
+pub fn run(packet: SkbPacket) -> i32 {
+    let Some(now) = maps::now() else { return packet.pass() };
+    let Some(port) = maps::port(now.generation, packet.ingress()) else { return packet.pass() };
+    let Some(settings) = maps::settings(now.generation) else { return packet.pass() };
+    let mark = packet.mark();
+    if mark & settings.mark_done != 0 {
+        if port.flags & port_flag::KEEP_MARK == 0 {
+            packet.set_mark(mark & !settings.mark_mask);
+        }
+        return packet.pass();
+    }
+    // The host's own packets came in nowhere. Some keep the device of the packet that they answer: their source tells.
+    if packet.forwarded_from() == 0 || is_own(packet, port.flags & port_flag::NO_ETHERNET != 0) {
+        return packet.pass();
+    }
+    count::reason(Reason::Unfiltered as u16, packet.packets(), u64::from(packet.length()));
+    if let Some(counters) = maps::port_counters(port.tx_index) {
+        count::add(&mut counters.drop, packet.packets(), u64::from(packet.length()));
+    }
+    SkbPacket::DROP
+}
+
+/// Whether it is the host's own: an IP packet with one of its addresses as the source, or no IP packet at all, which
+/// is not ours to judge.
+#[inline(never)]
+fn is_own(packet: SkbPacket, bare: bool) -> bool {
+    let l2_bytes = if bare { 0 } else { eth::HEADER_BYTES };
+    packet.pull(l2_bytes + router_common::wire::ipv6::HEADER_BYTES);
+    let mut cursor = packet.cursor();
+    if !bare && cursor.take::<eth::Ethernet>().is_err() {
+        return false;
+    }
+    match packet.protocol() {
+        eth::IPV4 => cursor.take::<Ipv4>().is_ok_and(|header| {
+            let source = header.src();
+            maps::is_local4(&source) || source == [0; 4]
+        }),
+        eth::IPV6 => cursor.take::<Ipv6>().is_ok_and(|header| {
+            let source = header.src_halves();
+            maps::is_local6(source) || source == (0, 0)
+        }),
+        _ => true,
+    }
+}

@@ -1,0 +1,204 @@
+//! Every map, and the accessors through which the stages use them.
+
+use core::mem::offset_of;
+
+use aya_ebpf::{
+    btf_maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray},
+    helpers::generated::bpf_get_smp_processor_id,
+    macros::{btf_map, map},
+    maps::RingBuf,
+};
+use router_common::maps::{
+    control::Control,
+    counter::{Counter, PortCounters, REASON_SLOTS},
+    event::{EVENTS_BYTES, TraceFilter},
+    port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
+    route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
+    scratch::{Last, Scratch},
+};
+use router_common::wire::ipv6::Halves;
+
+/// Kernel: `BPF_F_MMAPABLE`.
+const MMAPABLE: usize = 1 << 10;
+
+#[btf_map]
+static CONTROL: Array<Control, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static PORTS: Array<Port, { 2 * PORT_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static SETTINGS: Array<Settings, 2, MMAPABLE> = Array::new();
+#[btf_map]
+pub static TX_PORTS: DevMap<{ PORT_SLOTS as usize }> = DevMap::new();
+
+// The loader gives the caches room for every possible CPU.
+#[btf_map]
+static ROUTES4: Array<Route4, { ROUTE_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static ROUTES6: Array<Route6, { ROUTE_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static SOURCES4: Array<Source4, { ROUTE_SLOTS as usize }> = Array::new();
+#[btf_map]
+static SOURCES6: Array<Source6, { ROUTE_SLOTS as usize }> = Array::new();
+#[btf_map]
+static LOCALS4: HashMap<[u8; 4], u32, { LOCALS_MAX as usize }> = HashMap::new();
+#[btf_map]
+static LOCALS6: HashMap<[u64; 2], u32, { LOCALS_MAX as usize }> = HashMap::new();
+#[btf_map]
+static FAILED: LruHashMap<[u32; 5], u32, { FAILED_MAX as usize }> = LruHashMap::new();
+
+#[btf_map]
+static REASONS: PerCpuArray<Counter, { REASON_SLOTS as usize }> = PerCpuArray::new();
+#[btf_map]
+static PORT_COUNTERS: PerCpuArray<PortCounters, { PORT_SLOTS as usize }> = PerCpuArray::new();
+#[btf_map]
+static SCRATCH: PerCpuArray<Scratch, 2> = PerCpuArray::new();
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+#[btf_map]
+static TRACE: Array<TraceFilter, 1> = Array::new();
+
+/// The control words as one packet sees them throughout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Now {
+    pub generation: u32,
+    pub flags: u32,
+    pub epoch: u32,
+    pub tick: u32,
+}
+
+#[inline(always)]
+pub fn now() -> Option<Now> {
+    let control: *const [u64; 2] = CONTROL.get_ptr(0)?.cast();
+    // SAFETY: Control begins with the four words of Now and is aligned to 8 as every array value is. Volatile: the
+    // words of a pair are read together and only once.
+    let [image, route] =
+        unsafe { [(&raw const (*control)[0]).read_volatile(), (&raw const (*control)[1]).read_volatile()] };
+    Some(Now {
+        generation: image as u32,
+        flags: (image >> 32) as u32,
+        epoch: route as u32,
+        tick: (route >> 32) as u32,
+    })
+}
+
+/// For the dead-man timer alone.
+pub fn control() -> Option<*mut Control> {
+    CONTROL.get_ptr_mut(0)
+}
+
+#[inline(always)]
+pub fn settings(generation: u32) -> Option<&'static Settings> {
+    SETTINGS.get(generation & 1)
+}
+
+#[inline(always)]
+pub fn port(generation: u32, ifindex: u32) -> Option<&'static Port> {
+    let slot = (generation & 1) * PORT_SLOTS;
+    for probe in 0..PORT_PROBES {
+        let port = PORTS.get(slot + (ifindex.wrapping_add(probe) & (PORT_SLOTS - 1)))?;
+        if port.ifindex == ifindex {
+            return Some(port);
+        }
+    }
+    None
+}
+
+#[inline(always)]
+pub fn cpu() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
+/// This CPU's part of a cache.
+#[inline(always)]
+fn own<T, const N: usize, const F: usize>(map: &'static Array<T, N, F>, slot: u32) -> Option<&'static mut T> {
+    let entry = map.get_ptr_mut(cpu() * ROUTE_SLOTS + slot)?;
+    // SAFETY: the entry belongs to this CPU, on which one program runs at a time; user space only reads it.
+    Some(unsafe { &mut *entry })
+}
+
+#[inline(always)]
+pub fn route4(slot: u32) -> Option<&'static mut Route4> {
+    own(&ROUTES4, slot)
+}
+
+#[inline(always)]
+pub fn route6(slot: u32) -> Option<&'static mut Route6> {
+    own(&ROUTES6, slot)
+}
+
+#[inline(always)]
+pub fn source4(slot: u32) -> Option<&'static mut Source4> {
+    own(&SOURCES4, slot)
+}
+
+#[inline(always)]
+pub fn source6(slot: u32) -> Option<&'static mut Source6> {
+    own(&SOURCES6, slot)
+}
+
+#[inline(always)]
+pub fn is_local4(address: &[u8; 4]) -> bool {
+    LOCALS4.get_ptr(address).is_some()
+}
+
+#[inline(always)]
+pub fn is_local6((high, low): Halves) -> bool {
+    LOCALS6.get_ptr([high, low]).is_some()
+}
+
+#[inline(always)]
+pub fn is_failed(ifindex: u32, [a, b, c, d]: [u32; 4], tick: u32) -> bool {
+    const { assert!(size_of::<FailedKey>() == size_of::<[u32; 5]>()) };
+    let key = [ifindex, a, b, c, d];
+    // SAFETY: the value is one aligned word, whole whenever it is read.
+    FAILED.get_ptr(key).is_some_and(|until| unsafe { *until } > tick)
+}
+
+#[inline(always)]
+pub fn reason_counter(reason: u16) -> Option<&'static mut Counter> {
+    // SAFETY: per-CPU, and the reference does not outlive one addition.
+    REASONS.get_ptr_mut(u32::from(reason)).map(|counter| unsafe { &mut *counter })
+}
+
+#[inline(always)]
+pub fn port_counters(tx_index: u32) -> Option<&'static mut PortCounters> {
+    // SAFETY: as above.
+    PORT_COUNTERS.get_ptr_mut(tx_index).map(|counters| unsafe { &mut *counters })
+}
+
+#[inline(always)]
+pub fn scratch(index: u32) -> Option<&'static mut Scratch> {
+    // SAFETY: per-CPU; XDP and tc have one each, and neither calls itself.
+    SCRATCH.get_ptr_mut(index).map(|scratch| unsafe { &mut *scratch })
+}
+
+#[inline(always)]
+pub fn trace_filter() -> Option<&'static TraceFilter> {
+    TRACE.get(0)
+}
+
+/// Reads an address that stands at a multiple of eight in a map value.
+#[inline(always)]
+pub fn read6(address: &[u8; 16]) -> Halves {
+    // SAFETY: aligned as every map value is, by the layouts asserted below.
+    let [high, low] = unsafe { address.as_ptr().cast::<[u64; 2]>().read() };
+    (high, low)
+}
+
+/// Writes an address as [`read6`] reads it.
+#[inline(always)]
+pub fn write6(address: &mut [u8; 16], (high, low): Halves) {
+    // SAFETY: as for read6.
+    unsafe { address.as_mut_ptr().cast::<[u64; 2]>().write([high, low]) };
+}
+
+const _: () = assert!(
+    offset_of!(Route4, gateway) % 8 == 0
+        && offset_of!(Route6, gateway) % 8 == 0
+        && offset_of!(Route6, destination) % 8 == 0
+        && offset_of!(Source6, source) % 8 == 0
+        && offset_of!(Last, next_hop) % 8 == 0
+        && offset_of!(TraceFilter, destination_mask) % 8 == 0
+);

@@ -1,0 +1,280 @@
+//! The way of one packet: parse, port, source, route, emit; or an early end.
+//!
+//! What is here and inlined from here is the fast path. Everything else is a global function (see [`crate::global`]):
+//! the verifier checks each of those once, and a packet that doesn't need it doesn't pay for it.
+
+use router_common::cursor::{Cursor, Short};
+use router_common::maps::control::flag;
+use router_common::maps::port::port_flag;
+use router_common::parse;
+use router_common::verdict::Reason;
+use router_common::wire::eth::{self, Ethernet};
+use router_common::wire::ipv4::Ipv4;
+use router_common::wire::ipv6::{self, Ipv6};
+
+use crate::global;
+use crate::maps::{self, Now};
+use crate::packet::Packet;
+use crate::stage::{emit, route, source};
+
+/// What the stages of one packet share. Global functions see it as plain memory, so that it holds no pointer.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct State {
+    pub now: Now,
+    /// Ifindex, flags and counter index of the port that the packet came in at.
+    pub ingress: u32,
+    pub port_flags: u32,
+    pub port_index: u32,
+    /// Bytes before the IP header: 14, or 0 on a device without Ethernet header.
+    pub l2_bytes: u32,
+    /// Bytes of the frame, for the counters.
+    pub frame_bytes: u32,
+    /// Bytes of the IP packet.
+    pub length: u32,
+    /// Where not 0 the packet may be delivered but not forwarded: the reason number to drop it under.
+    pub bound: u32,
+    /// The MTU that a packet was too big for.
+    pub mtu_bytes: u32,
+    /// 4 or 6 once the header is checked.
+    pub family: u32,
+    /// Bits of [`crate::trace::observe`]; 0 for nearly every packet.
+    pub observed: u32,
+    /// Where it goes, if not by a redirect in XDP.
+    pub way: emit::Way,
+}
+
+/// An early end of the pipeline, in one register: functions that are not inlined return at most that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Exit(u32);
+
+impl Exit {
+    const DROP: u32 = 1 << 16;
+    const HOST: u32 = 2 << 16;
+    const KERNEL: u32 = 3 << 16;
+    const UNTOUCHED: u32 = 4 << 16;
+
+    #[inline(always)]
+    pub const fn drop(reason: Reason) -> Exit {
+        Exit(Exit::DROP | reason as u32)
+    }
+    #[inline(always)]
+    pub const fn host(reason: Reason) -> Exit {
+        Exit(Exit::HOST | reason as u32)
+    }
+    /// The kernel forwards the packet.
+    #[inline(always)]
+    pub const fn kernel() -> Exit {
+        Exit(Exit::KERNEL | Reason::KernelForwarded as u32)
+    }
+    /// XDP passes the packet up as it came.
+    #[inline(always)]
+    pub const fn untouched() -> Exit {
+        Exit(Exit::UNTOUCHED | Reason::Unfinished as u32)
+    }
+    #[inline(always)]
+    pub const fn dropped(reason_number: u32) -> Exit {
+        Exit(Exit::DROP | reason_number)
+    }
+
+    #[inline(always)]
+    pub const fn reason(self) -> u16 {
+        self.0 as u16
+    }
+    #[inline(always)]
+    const fn class(self) -> u32 {
+        self.0 & !0xffff
+    }
+
+    /// As a number where 0 means "go on".
+    #[inline(always)]
+    pub fn pack(result: Result<(), Exit>) -> u32 {
+        match result {
+            Ok(()) => 0,
+            Err(exit) => exit.0,
+        }
+    }
+    #[inline(always)]
+    pub fn unpack(number: u32) -> Result<(), Exit> {
+        if number == 0 { Ok(()) } else { Err(Exit(number)) }
+    }
+}
+
+impl From<Reason> for Exit {
+    #[inline(always)]
+    fn from(reason: Reason) -> Exit {
+        Exit::drop(reason)
+    }
+}
+
+impl From<Short> for Exit {
+    #[inline(always)]
+    fn from(_: Short) -> Exit {
+        Exit::drop(Reason::MalformedHeader)
+    }
+}
+
+/// Runs the pipeline on one packet and gives the program's action.
+#[inline(always)]
+pub fn run<P: Packet>(packet: P) -> i32 {
+    let Some(now) = maps::now() else { return packet.pass() };
+    let ingress = packet.ingress();
+    let Some(port) = maps::port(now.generation, ingress) else {
+        return packet.stranger();
+    };
+    let has_l2 = P::XDP || port.flags & port_flag::NO_ETHERNET == 0;
+    let mut s = State {
+        now,
+        ingress,
+        port_flags: port.flags,
+        port_index: port.tx_index,
+        l2_bytes: if has_l2 { eth::HEADER_BYTES } else { 0 },
+        frame_bytes: 0,
+        length: 0,
+        bound: 0,
+        mtu_bytes: 0,
+        family: 0,
+        observed: 0,
+        way: emit::Way::NONE,
+    };
+    if now.flags & (flag::TRACE | flag::RECORD) != 0 {
+        packet.begin(&mut s);
+    }
+    match decide(packet, &mut s, &port.mac) {
+        Ok(action) => action,
+        Err(exit) => packet.finish(&mut s, exit.0),
+    }
+}
+
+/// Everything up to the rewritten packet on its way.
+#[inline(always)]
+fn decide<P: Packet>(packet: P, s: &mut State, mac: &[u8; 6]) -> Result<i32, Exit> {
+    if !P::XDP {
+        if packet.has_tag() {
+            return Err(Exit::host(Reason::Vlan));
+        }
+        packet.pull(s.l2_bytes + ipv6::HEADER_BYTES);
+    }
+    let mut cursor = packet.cursor();
+    s.frame_bytes = if P::XDP { cursor.remaining() } else { packet.length() };
+    if !P::XDP && s.l2_bytes == 0 {
+        return match packet.protocol() {
+            eth::IPV4 => ipv4(packet, s, cursor, None),
+            eth::IPV6 => ipv6(packet, s, cursor, None),
+            _ => Err(Exit::host(Reason::NotIp)),
+        };
+    }
+    let ethernet = cursor.take::<Ethernet>()?;
+    if !ethernet.is_for(mac) {
+        if !ethernet.is_group() {
+            return Err(Exit::host(Reason::OtherHost));
+        }
+        // RFC 1812, 5.3.4: what came as a link layer broadcast is not forwarded.
+        s.bound = Reason::LinkBroadcast as u32;
+    }
+    match ethernet.ethertype() {
+        eth::IPV4 => ipv4(packet, s, cursor, Some(ethernet)),
+        eth::IPV6 => ipv6(packet, s, cursor, Some(ethernet)),
+        eth::VLAN | eth::QINQ => Err(Exit::host(Reason::Vlan)),
+        _ => Err(Exit::host(Reason::NotIp)),
+    }
+}
+
+#[inline(always)]
+fn ipv4<P: Packet>(
+    packet: P,
+    s: &mut State,
+    mut cursor: Cursor<'_>,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    let l2_bytes = s.l2_bytes;
+    let header = cursor.take::<Ipv4>()?;
+    let whole = || packet.length().wrapping_sub(l2_bytes);
+    s.family = 4;
+    s.length = parse::ipv4(header, cursor, packet.segment_bytes() != 0, whole)?;
+    if P::XDP {
+        s.frame_bytes = s.frame_bytes.max(s.length + eth::HEADER_BYTES);
+    }
+    source::check4(packet, s, header)?;
+    let route = route::find4(packet, s, header)?;
+    if s.observed != 0 {
+        packet.routed(s, route.next_hop.ifindex);
+    }
+    emit::ipv4(packet, s, header, route, ethernet)
+}
+
+#[inline(always)]
+fn ipv6<P: Packet>(
+    packet: P,
+    s: &mut State,
+    mut cursor: Cursor<'_>,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    let l2_bytes = s.l2_bytes;
+    let header = cursor.take::<Ipv6>()?;
+    let whole = || packet.length().wrapping_sub(l2_bytes);
+    s.family = 6;
+    s.length = parse::ipv6(header, cursor, packet.segment_bytes() != 0, whole)?;
+    if P::XDP {
+        s.frame_bytes = s.frame_bytes.max(s.length + eth::HEADER_BYTES);
+    }
+    let next = header.next_header();
+    if ipv6::next::is_extension(next) {
+        let upper = packet.upper(s.l2_bytes, next, s.length);
+        if upper != 0 && upper & global::FOUND == 0 {
+            return Err(Exit::dropped(upper));
+        }
+    }
+    source::check6(packet, s, header)?;
+    let route = route::find6(packet, s, header)?;
+    if s.observed != 0 {
+        packet.routed(s, route.next_hop.ifindex);
+    }
+    emit::ipv6(packet, s, header, route, ethernet)
+}
+
+/// Ends the packet early: counts it, and drops it, passes it up or leaves it to the kernel.
+pub mod finish {
+    use super::{Exit, State};
+    use crate::packet::{Packet, Untouched};
+    use crate::stage::icmp_error;
+    use crate::{count, trace};
+    use router_common::verdict::Reason;
+
+    #[inline(always)]
+    pub fn run<P: Packet>(packet: P, s: &mut State, exit: u32) -> i32 {
+        let exit = Exit(exit);
+        let passed = match exit.class() {
+            Exit::DROP => {
+                count::dropped(packet, s, exit.reason());
+                trace::end(packet, s, exit.reason(), 0);
+                return icmp_error::run(packet, s, exit.reason());
+            }
+            Exit::HOST => packet.deliver(),
+            Exit::KERNEL => packet.leave(s.now.generation),
+            _ => Err(Untouched(packet.pass())),
+        };
+        let reason = if passed.is_ok() { exit.reason() } else { Reason::Unfinished as u16 };
+        trace::end(packet, s, reason, 0);
+        match passed {
+            Ok(action) => {
+                count::to_host(packet, s, reason);
+                action
+            }
+            Err(untouched) => {
+                count::reason(reason, 1, u64::from(s.frame_bytes));
+                untouched.0
+            }
+        }
+    }
+
+    /// A packet at a port that is none of the image's.
+    #[inline(always)]
+    pub fn stranger<P: Packet>(packet: P) -> i32 {
+        count::reason(Reason::UnmanagedPort as u16, packet.packets(), u64::from(packet.length()));
+        match packet.deliver() {
+            Ok(action) => action,
+            Err(untouched) => untouched.0,
+        }
+    }
+}

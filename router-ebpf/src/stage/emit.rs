@@ -1,0 +1,214 @@
+//! The last checks before a packet leaves, its rewrite, and its sending.
+
+use router_common::maps::route::{NextHop, Route4, Route6, kind};
+use router_common::verdict::Reason;
+use router_common::wire::eth::Ethernet;
+use router_common::wire::ipv4::Ipv4;
+use router_common::wire::ipv6::{Ipv6, words};
+
+use crate::count;
+use crate::maps;
+use crate::packet::Packet;
+use crate::pipeline::{Exit, State};
+use crate::trace;
+
+/// Where a packet leaves that tc sends.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Way {
+    pub generation: u32,
+    pub ifindex: u32,
+    /// Counter index of the egress port.
+    pub tx_index: u32,
+    pub l2_bytes: u32,
+    /// The next hop; IPv4 in the first word.
+    pub gateway: [u32; 4],
+    /// 4 or 6.
+    pub gateway_family: u32,
+    /// The third word of the packet's IPv4 header, or the IPv6 hop limit in its first byte.
+    pub ttl: u32,
+}
+
+impl Way {
+    pub const NONE: Way = Way {
+        generation: 0,
+        ifindex: 0,
+        tx_index: 0,
+        l2_bytes: 0,
+        gateway: [0; 4],
+        gateway_family: 0,
+        ttl: 0,
+    };
+}
+
+#[inline(always)]
+pub fn ipv4<P: Packet>(
+    packet: P,
+    s: &mut State,
+    header: &mut Ipv4,
+    route: &'static mut Route4,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    let next_hop = &mut route.next_hop;
+    may_forward(s, next_hop, header.ttl())?;
+    let size =
+        on_the_wire(packet, s, s.length, header.protocol(), u32::from(header.version_and_length() & 15) * 4);
+    if size > next_hop.mtu_bytes {
+        if !header.dont_fragment() {
+            return Err(Exit::kernel());
+        }
+        s.mtu_bytes = next_hop.mtu_bytes;
+        return Err(Exit::drop(Reason::TooBig));
+    }
+    // Record route and timestamps are the kernel's to fill in.
+    if header.has_options() || next_hop.kind == kind::KERNEL {
+        return Err(Exit::kernel());
+    }
+    touch(s, next_hop);
+    if P::XDP && next_hop.kind == kind::REDIRECT {
+        header.decrement_ttl();
+        return redirect(packet, s, next_hop, ethernet);
+    }
+    let third = header.third_word();
+    hand_over(packet, s, next_hop, &route.gateway, third)
+}
+
+#[inline(always)]
+pub fn ipv6<P: Packet>(
+    packet: P,
+    s: &mut State,
+    header: &mut Ipv6,
+    route: &'static mut Route6,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    let next_hop = &mut route.next_hop;
+    let hop_limit = header.hop_limit();
+    may_forward(s, next_hop, hop_limit)?;
+    let size = on_the_wire(packet, s, s.length, header.next_header(), 40);
+    if size > next_hop.mtu_bytes {
+        s.mtu_bytes = next_hop.mtu_bytes;
+        return Err(Exit::drop(Reason::TooBig));
+    }
+    if next_hop.kind == kind::KERNEL {
+        return Err(Exit::kernel());
+    }
+    touch(s, next_hop);
+    if P::XDP && next_hop.kind == kind::REDIRECT {
+        header.set_hop_limit(hop_limit.wrapping_sub(1));
+        return redirect(packet, s, next_hop, ethernet);
+    }
+    hand_over(packet, s, next_hop, &route.gateway, [hop_limit, 0, 0, 0])
+}
+
+#[inline(always)]
+fn may_forward(s: &State, next_hop: &NextHop, ttl: u8) -> Result<(), Exit> {
+    if next_hop.kind == kind::LOCAL {
+        return Err(Exit::host(Reason::LocalDelivery));
+    }
+    if s.bound != 0 {
+        return Err(Exit::dropped(s.bound));
+    }
+    if ttl <= 1 {
+        return Err(Exit::drop(Reason::TtlExceeded));
+    }
+    Ok(())
+}
+
+/// Notes that the next hop is in use, at most once a second.
+#[inline(always)]
+fn touch(s: &State, next_hop: &mut NextHop) {
+    if next_hop.used_tick != s.now.tick {
+        next_hop.used_tick = s.now.tick;
+    }
+}
+
+/// Bytes of the IP packet, or of each of its segments where several travel as one.
+#[inline(always)]
+fn on_the_wire<P: Packet>(packet: P, s: &State, length: u32, protocol: u8, l3_bytes: u32) -> u32 {
+    let segment = packet.segment_bytes();
+    if segment == 0 {
+        return length;
+    }
+    let l4_bytes = match protocol {
+        // The data offset (RFC 9293, 3.1).
+        6 => packet.load::<1>(s.l2_bytes + l3_bytes + 12).map_or(20, |[offset]| u32::from(offset >> 4) * 4),
+        _ => 8,
+    };
+    segment + l3_bytes + l4_bytes
+}
+
+/// XDP: the frame is done but for its MAC addresses.
+#[inline(always)]
+fn redirect<P: Packet>(
+    packet: P,
+    s: &mut State,
+    next_hop: &NextHop,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    let Some(ethernet) = ethernet else { return Err(Exit::drop(Reason::Internal)) };
+    ethernet.set_macs(next_hop.dst_mac, next_hop.src_mac);
+    let action = packet.redirect(next_hop.tx_index)?;
+    if s.observed != 0 {
+        packet.forwarded(s, next_hop.ifindex);
+    }
+    count::forwarded(packet, s, P::FORWARDED as u16, next_hop.tx_index);
+    Ok(action)
+}
+
+/// The packet goes by way of tc, which finds the neighbour; in tc, that is now. Gives an action marked with [`SENT`],
+/// or the exit.
+#[inline(always)]
+pub fn send<P: Packet>(packet: P, s: &mut State) -> u32 {
+    let way = s.way;
+    // The metadata comes first: where there is no room for it, the packet goes up as it came.
+    if packet.announce(&way).is_none() {
+        return Exit::pack(Err(Exit::untouched()));
+    }
+    let ttl = way.ttl.to_ne_bytes();
+    let [hop_limit, ..] = ttl;
+    let lowered = if s.family == 4 {
+        packet.decrement_ttl(way.l2_bytes, ttl)
+    } else {
+        packet.decrement_hop_limit(way.l2_bytes, hop_limit)
+    };
+    if lowered.is_none() {
+        return Exit::pack(Err(Exit::drop(Reason::Internal)));
+    }
+    match packet.send(&way) {
+        Ok(action) => {
+            let reason = if P::XDP { Reason::HandedOver } else { P::FORWARDED };
+            trace::sent(packet, s, reason as u16);
+            count::forwarded(packet, s, reason as u16, way.tx_index);
+            SENT | action as u32
+        }
+        Err(reason) => Exit::pack(Err(Exit::drop(reason))),
+    }
+}
+
+/// Marks an action among the numbers of [`Exit`].
+const SENT: u32 = 1 << 31;
+
+#[inline(always)]
+fn hand_over<P: Packet>(
+    packet: P,
+    s: &mut State,
+    next_hop: &NextHop,
+    gateway: &[u8; 16],
+    ttl: [u8; 4],
+) -> Result<i32, Exit> {
+    s.way = Way {
+        generation: s.now.generation,
+        ifindex: next_hop.ifindex,
+        tx_index: next_hop.tx_index,
+        l2_bytes: s.l2_bytes,
+        gateway: words(maps::read6(gateway)),
+        gateway_family: u32::from(next_hop.gateway_family),
+        ttl: u32::from_ne_bytes(ttl),
+    };
+    let sent = packet.slow_send(s);
+    if sent & SENT != 0 {
+        return Ok((sent & !SENT) as i32);
+    }
+    Exit::unpack(sent)?;
+    Err(Exit::drop(Reason::Internal))
+}

@@ -1,0 +1,275 @@
+//! The XDP back end: bytes are written where they stand.
+
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::{xdp_action, xdp_md};
+use aya_ebpf::helpers::generated::{
+    bpf_redirect_map, bpf_xdp_adjust_head, bpf_xdp_adjust_meta, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
+    bpf_xdp_load_bytes,
+};
+use router_common::cursor::Cursor;
+use router_common::maps::handover::{self, Handover};
+use router_common::maps::scratch;
+use router_common::verdict::{Reason, Stage};
+use router_common::wire::eth::Ethernet;
+use router_common::wire::ipv4::Ipv4;
+use router_common::wire::ipv6::{Halves, Ipv6, bytes};
+
+use crate::global::xdp as global;
+use crate::maps::TX_PORTS;
+use crate::packet::{Packet, Untouched};
+use crate::pipeline::State;
+use crate::stage::emit::Way;
+
+#[derive(Clone, Copy)]
+pub struct XdpPacket {
+    ctx: *mut xdp_md,
+}
+
+const PASS: i32 = xdp_action::XDP_PASS as i32;
+
+impl XdpPacket {
+    #[inline(always)]
+    pub fn new(ctx: *mut xdp_md) -> XdpPacket {
+        XdpPacket { ctx }
+    }
+
+    /// Puts `metadata` before the frame.
+    #[inline(always)]
+    fn announce(self, metadata: Handover) -> Option<()> {
+        const BYTES: usize = size_of::<Handover>();
+        // SAFETY: the context is this program's own.
+        if unsafe { bpf_xdp_adjust_meta(self.ctx, -(BYTES as i32)) } != 0 {
+            return None;
+        }
+        // SAFETY: as above; both words are valid after the adjustment.
+        let (start, end) = unsafe { ((*self.ctx).data_meta as usize, (*self.ctx).data as usize) };
+        if start + BYTES > end {
+            return None;
+        }
+        // SAFETY: the bounds were compared; the area is aligned to 4 as every metadata length is.
+        unsafe { (start as *mut Handover).write(metadata) };
+        Some(())
+    }
+
+    #[inline(always)]
+    fn pass_with(self, verdict: u32) -> Result<i32, Untouched> {
+        let metadata = Handover { magic: handover::MAGIC, verdict, ..Handover::default() };
+        if self.announce(metadata).is_some() { Ok(PASS) } else { Err(Untouched(PASS)) }
+    }
+}
+
+impl Packet for XdpPacket {
+    const XDP: bool = true;
+    const SCRATCH: u32 = scratch::XDP;
+    const ENTRY: Stage = Stage::XdpEntry;
+    const FORWARDED: Reason = Reason::Forwarded;
+    const DROP: i32 = xdp_action::XDP_DROP as i32;
+
+    #[inline(always)]
+    fn context(self) -> *mut c_void {
+        self.ctx.cast()
+    }
+
+    #[inline(always)]
+    fn pass(self) -> i32 {
+        PASS
+    }
+
+    #[inline(always)]
+    fn ingress(self) -> u32 {
+        // SAFETY: the context is this program's own.
+        unsafe { (*self.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn protocol(self) -> u16 {
+        0
+    }
+
+    #[inline(always)]
+    fn cursor<'p>(self) -> Cursor<'p> {
+        // SAFETY: the verifier knows data and data_end as the bounds of the packet, and refuses references that
+        // outlive a change of them.
+        unsafe { Cursor::new((*self.ctx).data as usize, (*self.ctx).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn pull(self, _bytes: u32) {}
+
+    #[inline(always)]
+    fn length(self) -> u32 {
+        // SAFETY: the context is this program's own.
+        unsafe { bpf_xdp_get_buff_len(self.ctx) as u32 }
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(self, offset: u32) -> Option<[u8; N]> {
+        let mut bytes = [0u8; N];
+        // SAFETY: the buffer has N bytes.
+        let result = unsafe { bpf_xdp_load_bytes(self.ctx, offset, bytes.as_mut_ptr().cast(), N as u32) };
+        (result == 0).then_some(bytes)
+    }
+
+    #[inline(always)]
+    fn load_address(self, offset: u32) -> Option<Halves> {
+        let mut words = [0u64; 2];
+        // SAFETY: the buffer has 16 bytes.
+        let result = unsafe { bpf_xdp_load_bytes(self.ctx, offset, words.as_mut_ptr().cast(), 16) };
+        let [high, low] = words;
+        (result == 0).then_some((high, low))
+    }
+
+    #[inline(always)]
+    unsafe fn load_into(self, offset: u32, buffer: *mut u8, length: u32) -> Option<()> {
+        // SAFETY: the caller's.
+        (unsafe { bpf_xdp_load_bytes(self.ctx, offset, buffer.cast(), length) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn segment_bytes(self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn packets(self) -> u64 {
+        1
+    }
+
+    #[inline(always)]
+    fn has_tag(self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn upper(self, l2_bytes: u32, first: u8, length: u32) -> u32 {
+        global::xdp_upper(self.ctx, l2_bytes, u32::from(first), length)
+    }
+
+    #[inline(always)]
+    fn is_traced(self, ingress: u32, l2_bytes: u32) -> bool {
+        global::xdp_is_traced(self.ctx, ingress, l2_bytes) != 0
+    }
+
+    #[inline(always)]
+    fn report(self, ingress: u32, step: u32, egress: u32) {
+        global::xdp_report(self.ctx, ingress, step, egress);
+    }
+
+    #[inline(always)]
+    fn stranger(self) -> i32 {
+        global::xdp_stranger(self.ctx) as i32
+    }
+
+    #[inline(always)]
+    fn begin(self, s: &mut State) {
+        global::xdp_begin(self.ctx, s);
+    }
+
+    #[inline(always)]
+    fn routed(self, s: &mut State, egress: u32) {
+        global::xdp_routed(self.ctx, s, egress);
+    }
+
+    #[inline(always)]
+    fn forwarded(self, s: &mut State, egress: u32) {
+        global::xdp_forwarded(self.ctx, s, egress);
+    }
+
+    #[inline(always)]
+    fn source4(self, s: &mut State) -> u32 {
+        global::xdp_source4(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn source6(self, s: &mut State) -> u32 {
+        global::xdp_source6(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn route4(self, s: &mut State) -> u32 {
+        global::xdp_route4(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn route6(self, s: &mut State) -> u32 {
+        global::xdp_route6(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn slow_send(self, s: &mut State) -> u32 {
+        global::xdp_send(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn icmp_error(self, s: &mut State, reason: u32) -> u32 {
+        global::xdp_icmp_error(self.ctx, s, reason)
+    }
+
+    #[inline(always)]
+    fn finish(self, s: &mut State, exit: u32) -> i32 {
+        global::xdp_finish(self.ctx, s, exit) as i32
+    }
+
+    #[inline(always)]
+    fn decrement_ttl(self, _l2_bytes: u32, _third: [u8; 4]) -> Option<()> {
+        let mut cursor = self.cursor();
+        cursor.take::<Ethernet>().ok()?;
+        cursor.take::<Ipv4>().ok()?.decrement_ttl();
+        Some(())
+    }
+
+    #[inline(always)]
+    fn decrement_hop_limit(self, _l2_bytes: u32, hop_limit: u8) -> Option<()> {
+        let mut cursor = self.cursor();
+        cursor.take::<Ethernet>().ok()?;
+        cursor.take::<Ipv6>().ok()?.set_hop_limit(hop_limit.wrapping_sub(1));
+        Some(())
+    }
+
+    #[inline(always)]
+    fn make_room(self, l2_bytes: u32, head: u32, keep: u32) -> Option<()> {
+        let excess = self.length().checked_sub(l2_bytes + keep)?;
+        // SAFETY: the context is this program's own.
+        let made = unsafe {
+            (excess == 0 || bpf_xdp_adjust_tail(self.ctx, -(excess as i32)) == 0)
+                && bpf_xdp_adjust_head(self.ctx, -(head as i32)) == 0
+        };
+        made.then_some(())
+    }
+
+    #[inline(always)]
+    fn announce(self, way: &Way) -> Option<()> {
+        let verdict =
+            if way.gateway_family == 6 { handover::verdict::SEND6 } else { handover::verdict::SEND4 };
+        self.announce(Handover {
+            magic: handover::MAGIC,
+            verdict,
+            ifindex: way.ifindex,
+            next_hop: bytes(way.gateway),
+        })
+    }
+
+    #[inline(always)]
+    fn send(self, _way: &Way) -> Result<i32, Reason> {
+        Ok(PASS)
+    }
+
+    #[inline(always)]
+    fn redirect(self, tx_index: u32) -> Result<i32, Reason> {
+        let map = (&raw const TX_PORTS).cast_mut().cast();
+        // SAFETY: the map is a devmap. Without an entry the answer is the flags' low bits, 0: XDP_ABORTED.
+        let action = unsafe { bpf_redirect_map(map, u64::from(tx_index), 0) } as u32;
+        if action == xdp_action::XDP_REDIRECT { Ok(action as i32) } else { Err(Reason::RedirectFailed) }
+    }
+
+    #[inline(always)]
+    fn deliver(self) -> Result<i32, Untouched> {
+        self.pass_with(handover::verdict::LOCAL)
+    }
+
+    #[inline(always)]
+    fn leave(self, _generation: u32) -> Result<i32, Untouched> {
+        self.pass_with(handover::verdict::KERNEL)
+    }
+}

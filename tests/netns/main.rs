@@ -1,9 +1,0 @@
-//! Scenarios: the real `routerd` between real hosts, in network namespaces.
-
-mod change;
-mod forward;
-mod host;
-mod icmp;
-mod refuse;
-mod support;
-mod survive;

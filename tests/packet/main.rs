@@ -1,0 +1,4 @@
+//! Packet tables: configuration in, packet in; verdict, packet out and counters compared.
+
+mod forward;
+mod lab;

@@ -1,0 +1,448 @@
+//! The programs, loaded for one test, with ports, addresses, routes and neighbours in a fresh network namespace.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use aya::maps::{Array, DevMap, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{Program, SchedClassifier, TestRunOptions, Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader, TestRun};
+use router_common::maps::control::{CONTROL, Control, flag};
+use router_common::maps::counter::{Counter, PORT_COUNTERS, PortCounters, REASONS};
+use router_common::maps::event::{EVENTS, Event, TRACE, TraceFilter};
+use router_common::maps::handover::{Handover, MAGIC};
+use router_common::maps::port::{PORT_SLOTS, PORTS, Port, SETTINGS, Settings, TX_PORTS, port_flag};
+use router_common::maps::route::{self, FailedKey};
+use router_common::maps::scratch::{self, SCRATCH, Scratch};
+use router_common::verdict::Reason;
+
+/// A map struct as user space hands it to the kernel.
+macro_rules! pod {
+    ($($wrapper:ident($inner:ty)),*) => {$(
+        #[repr(transparent)]
+        #[derive(Clone, Copy)]
+        struct $wrapper($inner);
+        // SAFETY: repr(C) without padding or pointers; every bit pattern is valid.
+        unsafe impl aya::Pod for $wrapper {}
+    )*};
+}
+pod!(
+    ControlPod(Control),
+    PortPod(Port),
+    SettingsPod(Settings),
+    CounterPod(Counter),
+    PortCountersPod(PortCounters),
+    ScratchPod(Scratch),
+    FilterPod(TraceFilter),
+    FailedPod(FailedKey)
+);
+
+/// Which program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    Xdp,
+    TcIngress,
+    TcEgress,
+}
+
+/// What a packet has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The program's return value.
+    pub action: u32,
+    /// Names of the reasons under which it was counted.
+    pub reasons: Vec<&'static str>,
+    /// Egress port's name, where it left.
+    pub egress: Option<String>,
+    pub next_hop: Option<IpAddr>,
+    /// The frame as it left the program.
+    pub frame: Vec<u8>,
+    /// What XDP tells tc.
+    pub handover: Option<Handover>,
+    /// The skb's mark (tc).
+    pub mark: u32,
+}
+
+/// A port as the tests set it up; MTU and the like are asked of the FIB.
+pub fn port(flags: u32, mac: [u8; 6], address4: [u8; 4], address6: [u8; 16]) -> Port {
+    Port { flags, mtu_bytes: 1500, mac, address4, address6, ..Port::default() }
+}
+
+pub fn settings() -> Settings {
+    Settings { mark_mask: 0xff00_0000, mark_done: 0x0100_0000, icmp_rate: 0, reserved: 0 }
+}
+
+pub struct Rig {
+    ebpf: Ebpf,
+    ports: BTreeMap<String, u32>,
+    cpu: usize,
+}
+
+impl Rig {
+    /// Enters a new network namespace with this thread and loads the programs. `batch` is what `ip -batch` shall
+    /// set up; `ports` are the managed ones, veths among it, by name.
+    pub fn new(batch: &str, ports: &[(&str, Port)]) -> Result<Rig> {
+        // SAFETY: the file descriptor table stays shared; only this thread's namespace changes.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.context("unshare")?;
+        let cpu = rustix::thread::sched_getcpu();
+        let mut set = rustix::thread::CpuSet::new();
+        set.set(cpu);
+        rustix::thread::sched_setaffinity(None, &set).context("pin to a CPU")?;
+        for (name, value) in [
+            ("ipv4/conf/all/forwarding", "1"),
+            ("ipv6/conf/all/forwarding", "1"),
+            ("ipv4/conf/all/rp_filter", "0"),
+            ("ipv4/conf/default/rp_filter", "0"),
+            ("ipv6/conf/default/accept_dad", "0"),
+            ("ipv6/conf/default/addr_gen_mode", "1"),
+            ("ipv6/conf/default/router_solicitations", "0"),
+        ] {
+            sysctl(name, value)?;
+        }
+        ip(batch)?;
+        let mut loader = EbpfLoader::new();
+        let entries = u32::try_from(aya::util::nr_cpus().map_err(|(_, error)| error)?)? * route::ROUTE_SLOTS;
+        for map in [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6] {
+            loader.map_max_entries(map, entries);
+        }
+        ensure!(!dataplane::object().is_empty(), "built without the data plane: run cargo xtask build");
+        let mut ebpf = loader.load(dataplane::object())?;
+        for (name, program) in ebpf.programs_mut() {
+            match program {
+                Program::Xdp(program) => program.load(),
+                Program::SchedClassifier(program) => program.load(),
+                Program::RawTracePoint(program) => program.load(),
+                _ => bail!("program {name} is of an unknown type"),
+            }
+            .with_context(|| format!("load {name}"))?;
+        }
+        let mut rig = Rig { ebpf, ports: BTreeMap::new(), cpu };
+        rig.set_settings(settings())?;
+        for (index, (name, port)) in ports.iter().enumerate() {
+            let ifindex = index_of(name)?;
+            rig.ports.insert((*name).to_owned(), ifindex);
+            // A test run takes the receive queue of the ingress device, which a veth has only with a program.
+            let program: &mut Xdp = rig.ebpf.program_mut("xdp_port").context("xdp_port")?.try_into()?;
+            program.attach(name, XdpMode::Driver).with_context(|| format!("attach to {name}"))?;
+            let port = Port { ifindex, tx_index: index as u32 + 1, ..*port };
+            rig.set_port(port)?;
+            if port.flags & port_flag::XDP_TX != 0 {
+                let mut devices: DevMap<_> = rig.map_mut(TX_PORTS)?.try_into()?;
+                devices.set(port.tx_index, ifindex, None, 0)?;
+            }
+        }
+        rig.control(|control| {
+            control.route_epoch = 1;
+            control.flags = flag::CACHE_ROUTES | flag::RECORD;
+        })?;
+        Ok(rig)
+    }
+
+    fn map_mut(&mut self, name: &str) -> Result<&mut aya::maps::Map> {
+        self.ebpf.map_mut(name).with_context(|| format!("map {name}"))
+    }
+
+    fn array<T: aya::Pod>(&mut self, name: &str) -> Result<Array<&mut MapData, T>> {
+        Ok(self.map_mut(name)?.try_into()?)
+    }
+
+    fn per_cpu<T: aya::Pod>(&mut self, name: &str) -> Result<PerCpuArray<&mut MapData, T>> {
+        Ok(self.map_mut(name)?.try_into()?)
+    }
+
+    pub fn ifindex(&self, name: &str) -> Option<u32> {
+        self.ports.get(name).copied()
+    }
+
+    /// Writes a port into the active slot's table, at its first bucket.
+    pub fn set_port(&mut self, port: Port) -> Result<()> {
+        let slot = self.read_control()?.generation & 1;
+        let index = slot * PORT_SLOTS + (port.ifindex & (PORT_SLOTS - 1));
+        Ok(self.array::<PortPod>(PORTS)?.set(index, PortPod(port), 0)?)
+    }
+
+    /// Changes a port of the active slot.
+    pub fn port(&mut self, name: &str, change: impl FnOnce(&mut Port)) -> Result<()> {
+        let ifindex = self.ifindex(name).with_context(|| format!("no port {name}"))?;
+        let slot = self.read_control()?.generation & 1;
+        let index = slot * PORT_SLOTS + (ifindex & (PORT_SLOTS - 1));
+        let mut port = self.array::<PortPod>(PORTS)?.get(&index, 0)?.0;
+        change(&mut port);
+        self.array::<PortPod>(PORTS)?.set(index, PortPod(port), 0)?;
+        // As after every change of an image, nothing remembered holds.
+        self.control(|control| control.route_epoch += 1)
+    }
+
+    pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
+        for slot in 0..2 {
+            self.array::<SettingsPod>(SETTINGS)?.set(slot, SettingsPod(settings), 0)?;
+        }
+        Ok(())
+    }
+
+    pub fn read_control(&mut self) -> Result<Control> {
+        Ok(self.array::<ControlPod>(CONTROL)?.get(&0, 0)?.0)
+    }
+
+    pub fn control(&mut self, change: impl FnOnce(&mut Control)) -> Result<()> {
+        let mut control = self.read_control()?;
+        change(&mut control);
+        Ok(self.array::<ControlPod>(CONTROL)?.set(0, ControlPod(control), 0)?)
+    }
+
+    /// Makes an address one of the host's own, as far as the programs know.
+    pub fn local(&mut self, address: IpAddr) -> Result<()> {
+        match address {
+            IpAddr::V4(address) => {
+                let mut map: HashMap<_, [u8; 4], u32> = self.map_mut(route::LOCALS4)?.try_into()?;
+                map.insert(address.octets(), 1, 0)?;
+            }
+            IpAddr::V6(address) => {
+                let mut map: HashMap<_, [u8; 16], u32> = self.map_mut(route::LOCALS6)?.try_into()?;
+                map.insert(address.octets(), 1, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a next hop as failed up to, not including, a tick.
+    pub fn failed(&mut self, port: &str, next_hop: IpAddr, until_tick: u32) -> Result<()> {
+        let key = FailedKey {
+            ifindex: self.ifindex(port).context("no such port")?,
+            next_hop: match next_hop {
+                IpAddr::V4(address) => {
+                    let [a, b, c, d] = address.octets();
+                    [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+                }
+                IpAddr::V6(address) => address.octets(),
+            },
+        };
+        let mut map: HashMap<_, FailedPod, u32> = self.map_mut(route::FAILED)?.try_into()?;
+        Ok(map.insert(FailedPod(key), until_tick, 0)?)
+    }
+
+    pub fn trace(&mut self, filter: Option<TraceFilter>) -> Result<()> {
+        if let Some(filter) = filter {
+            self.array::<FilterPod>(TRACE)?.set(0, FilterPod(filter), 0)?;
+        }
+        self.control(|control| match filter {
+            Some(_) => control.flags |= flag::TRACE,
+            None => control.flags &= !flag::TRACE,
+        })
+    }
+
+    /// The events since the last call.
+    pub fn events(&mut self) -> Result<Vec<Event>> {
+        let mut ring: RingBuf<_> = self.map_mut(EVENTS)?.try_into()?;
+        let mut events = Vec::new();
+        while let Some(item) = ring.next() {
+            ensure!(item.len() == size_of::<Event>(), "event of {} bytes", item.len());
+            // SAFETY: Event is plain old data of that size.
+            events.push(unsafe { item.as_ptr().cast::<Event>().read_unaligned() });
+        }
+        Ok(events)
+    }
+
+    /// Packets and bytes per reason, over all CPUs; reasons without packets are left out.
+    pub fn reasons(&mut self) -> Result<BTreeMap<Reason, Counter>> {
+        let map = self.per_cpu::<CounterPod>(REASONS)?;
+        let mut found = BTreeMap::new();
+        for reason in Reason::ALL {
+            let mut sum = Counter::default();
+            for value in map.get(&u32::from(*reason as u16), 0)?.iter() {
+                sum.packets += value.0.packets;
+                sum.bytes += value.0.bytes;
+            }
+            if sum.packets != 0 {
+                found.insert(*reason, sum);
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn port_counters(&mut self, name: &str) -> Result<PortCounters> {
+        let position = self.ports.keys().len();
+        let index = self.tx_index(name).with_context(|| format!("no port {name} among {position}"))?;
+        let map = self.per_cpu::<PortCountersPod>(PORT_COUNTERS)?;
+        let mut sum = PortCounters::default();
+        for value in map.get(&index, 0)?.iter() {
+            for (to, from) in [
+                (&mut sum.xdp, value.0.xdp),
+                (&mut sum.tc, value.0.tc),
+                (&mut sum.host, value.0.host),
+                (&mut sum.drop, value.0.drop),
+                (&mut sum.sent, value.0.sent),
+            ] {
+                to.packets += from.packets;
+                to.bytes += from.bytes;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn tx_index(&mut self, name: &str) -> Option<u32> {
+        let ifindex = self.ifindex(name)?;
+        let slot = self.read_control().ok()?.generation & 1;
+        let index = slot * PORT_SLOTS + (ifindex & (PORT_SLOTS - 1));
+        Some(self.array::<PortPod>(PORTS).ok()?.get(&index, 0).ok()?.0.tx_index)
+    }
+
+    /// Runs a program on a frame that comes in at (or, for tc egress, leaves) the port of that name.
+    pub fn run(&mut self, hook: Hook, port: &str, frame: &[u8]) -> Result<Answer> {
+        self.run_with(hook, port, frame, |_| {})
+    }
+
+    /// As [`Rig::run`], with fields of the tc context set.
+    pub fn run_with(
+        &mut self,
+        hook: Hook,
+        port: &str,
+        frame: &[u8],
+        context: impl FnOnce(&mut SkbContext),
+    ) -> Result<Answer> {
+        let before = self.reasons()?;
+        let ifindex = match self.ifindex(port) {
+            Some(ifindex) => ifindex,
+            None => index_of(port)?,
+        };
+        let mut out = vec![0u8; frame.len() + 512];
+        let mut context_out = [0u8; 256];
+        let (result, mark) = match hook {
+            Hook::Xdp => {
+                let md = xdp_md(frame.len() as u32, ifindex);
+                let program: &Xdp = self.ebpf.program("xdp_port").context("xdp_port")?.try_into()?;
+                let result = program.test_run(TestRunOptions {
+                    data_in: Some(frame),
+                    data_out: Some(&mut out),
+                    ctx_in: Some(&md),
+                    ctx_out: Some(&mut context_out[..md.len()]),
+                    ..TestRunOptions::default()
+                })?;
+                (result, 0)
+            }
+            Hook::TcIngress | Hook::TcEgress => {
+                let mut skb = SkbContext { ifindex, ..SkbContext::default() };
+                context(&mut skb);
+                let bytes = skb.bytes();
+                let name = if hook == Hook::TcIngress { "tc_ingress" } else { "tc_egress" };
+                let program: &SchedClassifier = self.ebpf.program(name).context(name)?.try_into()?;
+                let result = program.test_run(TestRunOptions {
+                    data_in: Some(frame),
+                    data_out: Some(&mut out),
+                    ctx_in: Some(&bytes),
+                    ctx_out: Some(&mut context_out[..bytes.len()]),
+                    ..TestRunOptions::default()
+                })?;
+                let mark = u32::from_ne_bytes(context_out[8..12].try_into()?);
+                (result, mark)
+            }
+        };
+        out.truncate(result.data_size_out as usize);
+        let mut handover = None;
+        if hook == Hook::Xdp {
+            // Metadata comes out before the frame; `data` in the context says where the frame begins.
+            let data = u32::from_ne_bytes(context_out[0..4].try_into()?) as usize;
+            ensure!(data <= out.len(), "metadata of {data} bytes");
+            let frame = out.split_off(data);
+            if out.len() == size_of::<Handover>() {
+                // SAFETY: plain old data of that size.
+                let found = unsafe { out.as_ptr().cast::<Handover>().read_unaligned() };
+                ensure!(found.magic == MAGIC, "metadata without magic");
+                handover = Some(found);
+            }
+            out = frame;
+        }
+        let after = self.reasons()?;
+        let reasons = after
+            .iter()
+            .filter(|(reason, count)| before.get(reason).is_none_or(|was| was.packets != count.packets))
+            .map(|(reason, _)| reason.name())
+            .collect();
+        let index = if hook == Hook::Xdp { scratch::XDP } else { scratch::TC };
+        let cpu = self.cpu;
+        let last =
+            self.per_cpu::<ScratchPod>(SCRATCH)?.get(&index, 0)?.iter().nth(cpu).context("cpu")?.0.last;
+        let egress = match last.egress {
+            0 => None,
+            index => Some(name_of(index)?),
+        };
+        let next_hop = (last.next_hop != [0; 16]).then(|| match last.next_hop {
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] => IpAddr::from([a, b, c, d]),
+            address => IpAddr::from(address),
+        });
+        Ok(Answer { action: result.return_value, reasons, egress, next_hop, frame: out, handover, mark })
+    }
+
+    /// Instructions that the verifier went through, per program.
+    pub fn verified_instructions(&self) -> Result<BTreeMap<String, u32>> {
+        let mut counts = BTreeMap::new();
+        for (name, program) in self.ebpf.programs() {
+            let info = program.info()?;
+            if let Some(count) = info.verified_instruction_count() {
+                counts.insert(name.to_owned(), count);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// The fields of `struct __sk_buff` that a test run takes (net/bpf/test_run.c, convert___skb_to_skb).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SkbContext {
+    pub mark: u32,
+    pub ingress_ifindex: u32,
+    pub ifindex: u32,
+    pub gso_segs: u32,
+    pub gso_size: u32,
+}
+
+impl SkbContext {
+    fn bytes(&self) -> [u8; 192] {
+        let mut bytes = [0; 192];
+        // Offsets in include/uapi/linux/bpf.h, struct __sk_buff.
+        for (offset, value) in [
+            (8, self.mark),
+            (36, self.ingress_ifindex),
+            (40, self.ifindex),
+            (164, self.gso_segs),
+            (176, self.gso_size),
+        ] {
+            bytes[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
+fn xdp_md(length: u32, ifindex: u32) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    bytes[4..8].copy_from_slice(&length.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&ifindex.to_ne_bytes());
+    bytes
+}
+
+pub fn sysctl(name: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/net/{name}");
+    std::fs::write(&path, value).with_context(|| format!("write {value} to {path}"))
+}
+
+pub fn ip(batch: &str) -> Result<()> {
+    let mut child = Command::new("ip").args(["-force", "-batch", "-"]).stdin(Stdio::piped()).spawn()?;
+    child.stdin.take().context("stdin")?.write_all(batch.as_bytes())?;
+    ensure!(child.wait()?.success(), "ip -batch failed");
+    Ok(())
+}
+
+fn index_of(name: &str) -> Result<u32> {
+    rustix::net::netdevice::name_to_index(socket()?, name).with_context(|| format!("no link {name}"))
+}
+
+fn name_of(ifindex: u32) -> Result<String> {
+    rustix::net::netdevice::index_to_name(socket()?, ifindex).with_context(|| format!("no link {ifindex}"))
+}
+
+fn socket() -> Result<rustix::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    Ok(socket(AddressFamily::INET, SocketType::DGRAM, None)?)
+}
