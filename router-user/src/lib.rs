@@ -3,3 +3,5 @@
 pub mod cli;
 pub mod ctl;
 pub mod daemon;
+mod difference;
+mod files;

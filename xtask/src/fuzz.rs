@@ -37,7 +37,8 @@ pub fn run(options: &Options) -> Result<()> {
             bail!("no fuzz target {target}; there are {}", all.join(", "));
         }
         let mut fuzz = shell::cargo();
-        fuzz.args(["+nightly", "fuzz", "run", "--fuzz-dir", FOLDER, target, "--"]);
+        fuzz.args(["+nightly", "fuzz", "run", "--fuzz-dir", FOLDER, "--target-dir"]);
+        fuzz.arg(shell::target().join("fuzz")).args([target.as_str(), "--"]);
         fuzz.args([format!("-max_total_time={}", options.seconds), "-print_final_stats=1".to_owned()]);
         fuzz.args(["-rss_limit_mb=2048", "-timeout=10"]);
         shell::run(&mut fuzz)?;

@@ -58,8 +58,13 @@ pub struct Pair {
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    // All packages in one go: who has to install them by hand wants one list.
+    let mut packages = missing_programs(options.purpose);
+    if find_pair().is_none() && on_debian() && offered(DEBIAN_PAIR[0]) {
+        packages.extend(missing_pair());
+    }
+    install(&packages)?;
     let pair = pair()?;
-    programs(options.purpose)?;
     eprintln!("ready: {} with bpf-linker {BPF_LINKER}", version(&pair.rustc).unwrap_or_default());
     Ok(())
 }
@@ -89,7 +94,11 @@ pub fn pair() -> Result<Pair> {
 
 /// Installs the Debian packages whose programs are missing.
 pub fn programs(purpose: Purpose) -> Result<()> {
-    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    install(&missing_programs(purpose))
+}
+
+fn missing_programs(purpose: Purpose) -> Vec<&'static str> {
+    let mut wanted: Vec<(&str, &'static str)> = Vec::new();
     if purpose >= Purpose::Demo {
         wanted.extend(DEMO);
     }
@@ -97,12 +106,12 @@ pub fn programs(purpose: Purpose) -> Result<()> {
         wanted.extend(TEST);
     }
     wanted.retain(|(program, _)| shell::which(program).is_none());
-    let mut packages: Vec<&str> = wanted.iter().map(|(_, package)| *package).collect();
+    let mut packages: Vec<&'static str> = wanted.iter().map(|(_, package)| *package).collect();
     // Firmware for qemu: a package that only recommends it leaves the machine without.
     if purpose >= Purpose::Test && !Path::new("/usr/share/seabios").exists() {
         packages.push("seabios");
     }
-    install(&packages)
+    packages
 }
 
 fn find_pair() -> Option<Pair> {
@@ -160,7 +169,7 @@ fn major(text: &str) -> Option<u32> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn debian_pair() -> Result<()> {
+fn missing_pair() -> Vec<&'static str> {
     let mut packages: Vec<&str> = Vec::new();
     if !has_source(Path::new("/usr/bin/rustc")) || !Path::new("/usr/bin/cargo").is_file() {
         packages.extend(DEBIAN_PAIR);
@@ -169,7 +178,11 @@ fn debian_pair() -> Result<()> {
         packages.push(DEBIAN_PAIR[3]);
     }
     packages.extend(DEBIAN_LINKER.iter().filter(|package| !installed(package)));
-    install(&packages)?;
+    packages
+}
+
+fn debian_pair() -> Result<()> {
+    install(&missing_pair())?;
     if shell::which("bpf-linker").and_then(|linker| linked_llvm(&linker)) == Some(22) {
         return Ok(());
     }

@@ -21,7 +21,7 @@ use crate::{
     vm::{self, Card},
 };
 use program::Program;
-use report::Report;
+use report::{Outcome, Report};
 
 #[derive(Args, Clone, Default)]
 pub struct Options {
@@ -48,6 +48,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut report = Report::default();
     if !options.vm {
         shell::step("tests on this kernel");
+        let mut programs = programs.clone();
+        // Without machines they run here, to say why they can't.
+        programs.retain(|program| options.no_vm || !program.needs_machine());
         report.add(here(&programs, &options.filters, folder.join("here"))?);
     }
     if !options.no_vm {
@@ -73,7 +76,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Runs the programs on this machine, as root where sudo gives that.
-fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec<report::Outcome>> {
+fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec<Outcome>> {
     let job = runner::Job::prepare(programs, filters, "", &folder)?;
     let own = copy_of_self(&folder)?;
     let mut command = if ::lab::is_root() || shell::which("sudo").is_none() {
@@ -89,18 +92,17 @@ fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec
 }
 
 /// Runs what speaks to the kernel once more under another kernel.
-fn in_vm(
-    kernel: &str,
-    programs: &[Program],
-    filters: &[String],
-    folder: PathBuf,
-) -> Result<Vec<report::Outcome>> {
+fn in_vm(kernel: &str, programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec<Outcome>> {
+    if let Some(reason) = vm::trouble() {
+        return Ok(vec![Outcome::skipped(&format!("[{kernel}] all tests"), reason)]);
+    }
     let programs: Vec<Program> = programs.iter().filter(|program| program.needs_kernel()).cloned().collect();
     let job = runner::Job::prepare(&programs, filters, &format!("[{kernel}] "), &folder)?;
     let own = copy_of_self(&folder)?;
     let command = [own.as_os_str(), "run-tests".as_ref(), job.file.as_os_str()];
     let mut machine = vm::Options::new(kernel, command);
     machine.nics = vec![Card::on_hub(1), Card::on_hub(1), Card::on_hub(2), Card::on_hub(2)];
+    machine.environment = vec![("ROUTERD_CARDS".into(), "ether1,ether2,ether3,ether4".into())];
     machine.writable = vec![folder];
     machine.timeout = 600;
     match vm::run(&machine) {

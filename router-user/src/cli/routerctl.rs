@@ -110,10 +110,13 @@ pub enum Verb {
     },
     /// Print the completion script of a shell
     Completions { shell: Shell },
-    /// Print a man page: routerctl(8), or that of routerd
+    /// Print a man page, or write all of them
     Man {
         #[arg(value_enum, default_value = "routerctl")]
         program: Program,
+        /// Write the pages of both programs and all verbs into this directory
+        #[arg(long, value_name = "DIR")]
+        all: Option<PathBuf>,
     },
     /// RouterOS commands
     #[command(external_subcommand)]

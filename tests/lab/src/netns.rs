@@ -12,7 +12,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 const FOLDER: &str = "/run/netns";
 
@@ -59,7 +63,7 @@ impl Netns {
         thread::scope(|scope| {
             let inside = scope.spawn(move || {
                 move_into_link_name_space(file, Some(LinkNameSpaceType::Network))?;
-                Ok::<T, rustix::io::Errno>(f())
+                Ok::<T, Errno>(f())
             });
             match inside.join() {
                 Ok(result) => result.with_context(|| format!("enter namespace {}", self.name)),
@@ -126,6 +130,19 @@ pub fn list(prefix: &str) -> Vec<String> {
     let mut names: Vec<_> = names.filter(|name| name.starts_with(prefix)).collect();
     names.sort();
     names
+}
+
+/// Ends the processes inside a namespace of a lab whose owner is gone.
+pub(crate) fn end_processes(name: &str) -> Result<()> {
+    for pid in run(Command::new("ip").args(["netns", "pids", name]))?.split_whitespace() {
+        if let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) {
+            match kill_process(pid, Signal::KILL) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error).with_context(|| format!("end process {pid:?} of {name}")),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes a namespace and what a `routerd` of that instance leaves on purpose: pins, state and run folders.

@@ -1,5 +1,7 @@
 //! A router namespace whose ports are veths, each with a host namespace at the other end.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
 use crate::netns::{self, Netns};
@@ -35,12 +37,28 @@ impl Lab {
     /// after `eth0` is up: `addr add 192.0.2.2/24 dev eth0`, `route add default via 192.0.2.1`.
     pub fn host(&mut self, role: &str, port: &str, setup: &[&str]) -> Result<()> {
         let netns = Netns::create(&format!("{}-{role}", self.prefix))?;
-        let (router, host) = (self.router.name(), netns.name());
+        let host = netns.name();
         // A veth gets frames that XDP redirects to it only if its peer runs NAPI, hence GRO on the host's side; a tag
         // inserted in hardware would be invisible to XDP, hence no VLAN offload there. Checksum and segmentation
         // offload stay as they are.
         self.router.ip(&format!("link add {port} type veth peer name eth0 netns {host}"))?;
         netns.run("ethtool -K eth0 gro on txvlan off").with_context(|| format!("set up {host}"))?;
+        self.add(role, port, netns, setup)
+    }
+
+    /// As [`Lab::host`], through two cards of the initial namespace that are on one segment: the first becomes the
+    /// router's port, the second the host's `eth0`. They return when their namespaces go.
+    pub fn host_on_cards(&mut self, role: &str, port: &str, cards: [&str; 2], setup: &[&str]) -> Result<()> {
+        let netns = Netns::create(&format!("{}-{role}", self.prefix))?;
+        let places = [(cards[0], &self.router, port), (cards[1], &netns, "eth0")];
+        for (card, place, name) in places {
+            netns::run(Command::new("ip").args(["link", "set", card, "netns", place.name(), "name", name]))?;
+        }
+        self.add(role, port, netns, setup)
+    }
+
+    fn add(&mut self, role: &str, port: &str, netns: Netns, setup: &[&str]) -> Result<()> {
+        let router = self.router.name();
         netns.ip("link set eth0 up")?;
         self.router.ip(&format!("link set {port} up")).with_context(|| format!("set up {router}"))?;
         for line in setup {
@@ -75,7 +93,7 @@ pub fn remove_orphans(prefix: &str) {
     for name in netns::list(prefix) {
         let pid: Option<u32> = name[prefix.len()..].split('-').next().and_then(|pid| pid.parse().ok());
         let alive = pid.is_none_or(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists());
-        if !alive && let Err(error) = netns::remove(&name) {
+        if !alive && let Err(error) = netns::end_processes(&name).and_then(|()| netns::remove(&name)) {
             eprintln!("lab: {error:#}");
         }
     }
@@ -98,7 +116,7 @@ pub fn office(prefix: Option<&str>) -> Result<Lab> {
             "addr add 2001:db8:ffff::80/128 dev lo nodad",
             // No address is translated yet, so the provider's side needs the way back.
             "route add 192.168.0.0/16 via 203.0.113.2",
-            "route add 2001:db8:2::/63 via 2001:db8:1::1",
+            "route add 2001:db8:2::/47 via 2001:db8:1::1",
         ],
     )?;
     for (role, port, number) in [("lan1", "ether2", 1), ("lan2", "ether3", 2)] {

@@ -121,19 +121,19 @@ impl Rig {
         let mut lane = Lane::create(self, case)?;
         yardstick.prime()?;
         lane.prime()?;
-        let (mut measured, mut redirect) = (Count::default(), Count::default());
+        let mut sample = Sample { slices: Vec::new() };
         let start = Instant::now();
         while start.elapsed() < self.time {
-            measured += lane.slice()?;
-            redirect += yardstick.slice()?;
+            let slices = (lane.slice()?, yardstick.slice()?);
+            ensure!(slices.0.arrived > 0 && slices.1.arrived > 0, "no packet arrived");
+            sample.slices.push(slices);
         }
-        ensure!(measured.arrived > 0 && redirect.arrived > 0, "no packet arrived");
+        let bad = sample.bad();
         ensure!(
-            measured.bad == 0 || case.router == Router::Redirect,
-            "{} packets arrived with a wrong TTL or checksum",
-            measured.bad
+            bad == 0 || case.router == Router::Redirect,
+            "{bad} packets arrived with a wrong TTL or checksum"
         );
-        Ok(Sample { measured, redirect })
+        Ok(sample)
     }
 }
 

@@ -1,13 +1,13 @@
 //! From samples to ratios: within a round, then the median over the rounds.
 
-use std::{fmt, ops::AddAssign};
+use std::fmt;
 
 use serde::Serialize;
 
 use super::case::{Case, Router};
 
 /// Packets of a lane.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Count {
     pub sent: u64,
     pub arrived: u64,
@@ -24,43 +24,49 @@ impl Count {
     }
 }
 
-impl AddAssign for Count {
-    fn add_assign(&mut self, other: Count) {
-        self.sent += other.sent;
-        self.arrived += other.arrived;
-        self.bad += other.bad;
-        self.cpu_seconds += other.cpu_seconds;
-    }
-}
-
-/// One measurement of a case, and of the bare redirect in turns with it.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// One measurement of a case, and of the bare redirect in turns with it: pairs of slices.
+#[derive(Clone, Debug, Serialize)]
 pub struct Sample {
-    pub measured: Count,
-    pub redirect: Count,
+    pub slices: Vec<(Count, Count)>,
 }
 
 impl Sample {
+    fn median(&self, figure: impl Fn(&Count, &Count) -> f64) -> f64 {
+        median(self.slices.iter().map(|(measured, redirect)| figure(measured, redirect))).unwrap_or(f64::NAN)
+    }
+
+    fn ns(&self) -> f64 {
+        self.median(|measured, _| measured.ns())
+    }
+
+    fn ns_over_redirect(&self) -> f64 {
+        self.median(|measured, redirect| measured.ns() - redirect.ns())
+    }
+
     /// Packets per second as a part of the redirect's.
     fn of_redirect(&self) -> f64 {
-        self.redirect.ns() / self.measured.ns()
+        self.median(|measured, redirect| redirect.ns() / measured.ns())
+    }
+
+    fn sum(&self, figure: impl Fn(&Count) -> u64) -> u64 {
+        self.slices.iter().map(|(measured, _)| figure(measured)).sum()
     }
 
     fn lost(&self) -> f64 {
         // A stray frame of the kernel's may have been counted as well.
-        (1.0 - self.measured.arrived as f64 / self.measured.sent as f64).max(0.0)
+        (1.0 - self.sum(|count| count.arrived) as f64 / self.sum(|count| count.sent) as f64).max(0.0)
+    }
+
+    /// Packets with a wrong TTL or checksum.
+    pub fn bad(&self) -> u64 {
+        self.sum(|count| count.bad)
     }
 }
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (ns, redirect) = (self.measured.ns(), self.redirect.ns());
-        write!(
-            f,
-            "{ns:7.1} ns  redirect {redirect:6.1} ns  ratio {:.3}  lost {:.4}",
-            self.of_redirect(),
-            self.lost()
-        )
+        let (ns, over, ratio) = (self.ns(), self.ns_over_redirect(), self.of_redirect());
+        write!(f, "{ns:7.1} ns  over redirect {over:+7.1} ns  ratio {ratio:.3}  lost {:.4}", self.lost())
     }
 }
 
@@ -111,14 +117,14 @@ impl Report {
                 Some(sample.of_redirect() / other.of_redirect())
             }))
         };
-        let ns = median(all(|sample| sample.measured.ns()))?;
+        let ns = median(all(Sample::ns))?;
         Some(Line {
             case: case.name(),
             mpps: 1e3 / ns,
             ns,
-            ns_least: all(|sample| sample.measured.ns()).fold(f64::INFINITY, f64::min),
-            ns_most: all(|sample| sample.measured.ns()).fold(0.0, f64::max),
-            ns_over_redirect: median(all(|sample| sample.measured.ns() - sample.redirect.ns()))?,
+            ns_least: all(Sample::ns).fold(f64::INFINITY, f64::min),
+            ns_most: all(Sample::ns).fold(0.0, f64::max),
+            ns_over_redirect: median(all(Sample::ns_over_redirect))?,
             of_redirect: median(all(Sample::of_redirect))?,
             of_kernel: times(Router::Kernel),
             of_fib_direct: times(Router::FibDirect),
@@ -191,6 +197,15 @@ mod tests {
     }
 
     #[test]
+    fn one_disturbed_slice_does_not_count() {
+        let slice = |ns| (count(ns), count(100.0));
+        let sample = Sample { slices: vec![slice(200.0), slice(900.0), slice(200.0)] };
+        assert!(
+            (sample.of_redirect() - 0.5).abs() < 1e-9 && (sample.ns_over_redirect() - 100.0).abs() < 1e-9
+        );
+    }
+
+    #[test]
     fn load_that_comes_and_goes_does_not_enter_ratios() {
         let case = |name: &str| Case::all().find(|case| case.name() == name).unwrap();
         let (kernel, routerd) = (case("kernel-1k"), case("routerd-1k"));
@@ -198,7 +213,7 @@ mod tests {
         for (round, case, ns, load) in
             [(0, kernel, 800.0, 1.0), (0, routerd, 200.0, 2.0), (1, routerd, 210.0, 1.0)]
         {
-            let sample = Sample { measured: count(ns * load), redirect: count(100.0 * load) };
+            let sample = Sample { slices: vec![(count(ns * load), count(100.0 * load))] };
             report.add(round, case, sample);
         }
         let lines = report.lines(&[routerd]);

@@ -22,12 +22,17 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether it needs the cards of a virtual machine.
+    pub fn needs_machine(&self) -> bool {
+        self.name == "router-tests/vm"
+    }
+
     /// Whether what it tests depends on the kernel.
     pub fn needs_kernel(&self) -> bool {
         let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
         match package {
-            "router-tests" => ["packet", "vm"].contains(&target),
-            "router-dataplane" | "router-kernel" => target != "lib",
+            "router-tests" => ["packet", "netns", "vm"].contains(&target),
+            "router-dataplane" | "router-kernel" => true,
             _ => false,
         }
     }

@@ -20,6 +20,12 @@ pub struct Outcome {
     pub milliseconds: u64,
 }
 
+impl Outcome {
+    pub fn skipped(name: &str, reason: &str) -> Outcome {
+        Outcome { name: name.to_owned(), verdict: Verdict::Skipped(reason.to_owned()), milliseconds: 0 }
+    }
+}
+
 #[derive(Default)]
 pub struct Report {
     outcomes: Vec<Outcome>,

@@ -41,13 +41,21 @@ impl Kernel {
         if let Some(folder) = newest(unpacked, series) {
             return Kernel::open(cache.join(folder));
         }
-        let package = package(series)?;
-        let target = cache.join(&package);
+        let mut package = package(series)?;
         let scratch = tempfile::tempdir_in(&cache)?;
-        fetch(&package, scratch.path())?;
-        let tree = scratch.path().join("tree");
+        if let Err(error) = fetch(&package, scratch.path()) {
+            // Debian removes a kernel from the archive when the next one is out.
+            if !lab::is_root() {
+                return Err(error.context("try: sudo apt-get update"));
+            }
+            shell::run(Command::new("apt-get").args(["-q", "update"]))?;
+            package = self::package(series)?;
+            fetch(&package, scratch.path())?;
+        }
+        unpack(&package, scratch.path())?;
         // The rename makes it whole or absent, whenever the unpacking is stopped.
-        fs::rename(tree, &target)?;
+        let target = cache.join(&package);
+        fs::rename(scratch.path().join("tree"), &target)?;
         Kernel::open(target)
     }
 
@@ -137,9 +145,12 @@ fn package(series: &str) -> Result<String> {
 }
 
 fn fetch(package: &str, scratch: &Path) -> Result<()> {
+    shell::run(Command::new("apt-get").current_dir(scratch).args(["-q", "download", package]))
+}
+
+fn unpack(package: &str, scratch: &Path) -> Result<()> {
     let tree = scratch.join("tree");
     fs::create_dir(&tree)?;
-    shell::run(Command::new("apt-get").current_dir(scratch).args(["-q", "download", package]))?;
     let Some(file) = names(scratch)?.into_iter().find(|name| name.ends_with(".deb")) else {
         bail!("apt-get download {package} left no package");
     };

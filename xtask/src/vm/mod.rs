@@ -16,18 +16,17 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use self::{guest::Boot, kernel::Kernel, qemu::Machine};
 
 pub use self::qemu::Card;
+use crate::{shell, signal};
 
 /// Names of the guest's serial ports: standard output, standard error, exit status.
 const OUTPUTS: [&str; 3] = ["vm.output", "vm.errors", "vm.status"];
@@ -93,6 +92,19 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Why no machine can run here.
+pub fn trouble() -> Option<&'static str> {
+    if cfg!(not(target_arch = "x86_64")) {
+        Some("the virtual machine is an x86-64 one")
+    } else if shell::which("qemu-system-x86_64").is_none() {
+        Some("qemu-system-x86_64 is not installed")
+    } else if shell::which("apt-get").is_none() {
+        Some("no apt-get here to fetch a Debian kernel with")
+    } else {
+        None
+    }
+}
+
 /// Runs the command with its output on the terminal; gives its exit status, 124 or 125.
 pub fn run(options: &Options) -> Result<u8> {
     crate::setup::programs(crate::setup::Purpose::Test)?;
@@ -124,12 +136,6 @@ struct Guest {
     relays: Vec<JoinHandle<()>>,
     work: tempfile::TempDir,
     deadline: Instant,
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-extern "C" fn interrupted(_: i32) {
-    INTERRUPTED.store(true, Ordering::SeqCst);
 }
 
 impl Guest {
@@ -176,7 +182,8 @@ impl Guest {
         };
         let mut qemu = machine.command()?;
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        stop_on_signals()?;
+        // The guest and its files have to go; qemu itself gets the terminal's signals too.
+        signal::catch()?;
         // SAFETY: between fork and exec only one system call runs, and it takes no pointer.
         unsafe {
             qemu.pre_exec(|| {
@@ -195,9 +202,7 @@ impl Guest {
     /// Waits for the end.
     fn wait(mut self) -> Result<End> {
         while self.child.try_wait()?.is_none() {
-            if INTERRUPTED.load(Ordering::SeqCst) {
-                bail!("interrupted");
-            }
+            signal::check()?;
             if Instant::now() > self.deadline {
                 return Ok(End::Timeout);
             }
@@ -248,14 +253,4 @@ fn relay_errors(source: impl Read) {
         }
         line.clear();
     }
-}
-
-/// A signal ends the wait, so that the guest and its files go; qemu itself gets the terminal's signals too.
-fn stop_on_signals() -> Result<()> {
-    let action = SigAction::new(SigHandler::Handler(interrupted), SaFlags::SA_RESTART, SigSet::empty());
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // SAFETY: the handler stores to an atomic, which is async-signal-safe.
-        unsafe { sigaction(signal, &action) }.context("catch signals")?;
-    }
-    Ok(())
 }

@@ -39,6 +39,7 @@ pub(crate) struct Assign {
 pub(crate) struct Command {
     pub menu: &'static Menu,
     pub verb: String,
+    pub verb_span: Span,
     pub span: Span,
     /// Items as written: names, numbers, ids.
     pub items: Vec<(String, Span)>,
@@ -54,6 +55,7 @@ struct Pending {
     target: Target<'static>,
     name: String,
     span: Span,
+    statement: Span,
 }
 
 pub(crate) struct Session<'a> {
@@ -69,6 +71,10 @@ pub(crate) struct Session<'a> {
     rows: &'a dyn Rows,
     /// Substitutions are not statements of the script.
     quiet: u32,
+    /// Statements that could not be carried out.
+    pub failed: usize,
+    /// The statement at work.
+    current: Span,
 }
 
 /// Commands that every list menu has.
@@ -105,15 +111,35 @@ impl<'a> Session<'a> {
             pending: Vec::new(),
             rows,
             quiet: 0,
+            failed: 0,
+            current: Span::default(),
         }
     }
 
     /// Runs all statements, then looks up the names that weren't known when they were used.
     pub fn run(&mut self, statements: &[Statement]) -> Operand {
+        self.failed += self.errors.len();
         let last = self.block(statements);
+        self.finish_all();
+        last
+    }
+
+    /// Looks up the names that weren't known when they were used, and puts the errors in order.
+    pub fn finish_all(&mut self) {
         self.resolve_pending();
         self.errors.sort_by_key(Error::span);
-        last
+    }
+
+    /// Carries out a command that was not written as a statement.
+    pub fn entry(&mut self, command: impl FnOnce(&mut Session<'a>) -> Outcome<Command>) {
+        let done = command(self).and_then(|command| {
+            self.current = command.span;
+            self.carry_out(command)
+        });
+        if let Err(errors) = done {
+            self.failed += 1;
+            self.errors.extend(errors.0);
+        }
     }
 
     fn block(&mut self, statements: &[Statement]) -> Operand {
@@ -126,6 +152,7 @@ impl<'a> Session<'a> {
                 Ok(operand) => last = operand,
                 Err(errors) => {
                     last = Operand::Nothing;
+                    self.failed += usize::from(self.quiet == 0);
                     self.errors.extend(errors.0);
                 }
             }
@@ -134,6 +161,9 @@ impl<'a> Session<'a> {
     }
 
     fn statement(&mut self, statement: &Statement) -> Outcome<Operand> {
+        if self.quiet == 0 {
+            self.current = statement.span;
+        }
         if statement.root == Root::Global {
             return self.language(statement, &statement.args);
         }
@@ -285,15 +315,14 @@ impl<'a> Session<'a> {
             _ => {}
         }
         let before = std::mem::replace(&mut self.here, menu.path.clone());
-        let command = self.evaluate(span, menu, verb, args);
+        let command = self.evaluate((span, verb_span), menu, verb, args);
         self.here = before;
-        let command = command?;
-        if menu.commands.iter().any(|c| c == verb) {
-            let reason = format!("{verb} is done once and not part of the configuration");
-            self.note(span, &menu.path, reason.clone());
-            self.report(span, &menu.path, Status::Kept(reason), None);
-            return Ok(Operand::Nothing);
-        }
+        self.carry_out(command?)
+    }
+
+    /// Turns a command into those it means, and applies them.
+    fn carry_out(&mut self, command: Command) -> Outcome<Operand> {
+        let (span, menu) = (command.span, command.menu);
         let mut notes = Vec::new();
         let commands = dialect::adapt(self.tree, command, &mut notes);
         for reason in notes {
@@ -301,7 +330,13 @@ impl<'a> Session<'a> {
         }
         let mut last = Operand::Nothing;
         for (n, command) in commands.into_iter().enumerate() {
-            let operand = self.apply(command, verb_span, n == 0)?;
+            if command.menu.commands.contains(&command.verb) {
+                let reason = format!("{} is done once and not part of the configuration", command.verb);
+                self.note(span, &menu.path, reason.clone());
+                self.report(span, &menu.path, Status::Kept(reason), None);
+                continue;
+            }
+            let operand = self.apply(command, n == 0)?;
             if n == 0 {
                 last = operand;
             }
@@ -310,10 +345,17 @@ impl<'a> Session<'a> {
     }
 
     /// Gives every argument its text.
-    fn evaluate(&mut self, span: Span, menu: &'static Menu, verb: &str, args: &[Arg]) -> Outcome<Command> {
+    fn evaluate(
+        &mut self,
+        (span, verb_span): (Span, Span),
+        menu: &'static Menu,
+        verb: &str,
+        args: &[Arg],
+    ) -> Outcome<Command> {
         let mut command = Command {
             menu,
             verb: verb.to_owned(),
+            verb_span,
             span,
             items: Vec::new(),
             found: None,
@@ -351,10 +393,10 @@ impl<'a> Session<'a> {
                 }
                 ArgKind::Unset(name) => command.assigns.push(assign(name, arg.span, None, arg.span)),
                 ArgKind::Word(word) => {
-                    let takes_items = menu.kind == Kind::List && verb != "add";
-                    if takes_items && command.items.is_empty() && command.found.is_none() {
-                        command.items.push((word.clone(), arg.span));
-                    } else if menu.commands.iter().any(|c| c == verb) || verb == "get" || verb == "move" {
+                    let first = command.items.is_empty() && command.found.is_none();
+                    let takes_item = menu.kind == Kind::List && verb != "add" && first;
+                    if takes_item || matches!(verb, "get" | "move") || menu.commands.iter().any(|c| c == verb)
+                    {
                         command.items.push((word.clone(), arg.span));
                     } else {
                         command.assigns.push(self.bare(menu, word, arg.span)?);
@@ -410,10 +452,10 @@ impl<'a> Session<'a> {
     }
 
     /// Carries out one command that changes or reads items.
-    fn apply(&mut self, command: Command, verb_span: Span, first: bool) -> Outcome<Operand> {
+    fn apply(&mut self, command: Command, first: bool) -> Outcome<Operand> {
         let menu = command.menu;
         match command.verb.as_str() {
-            "add" => self.add(&command, verb_span, first),
+            "add" => self.add(&command, first),
             "set" | "edit" | "reset" if menu.kind == Kind::Settings => {
                 let Some(id) = self.tree.all(menu).first().map(|i| i.id()) else {
                     return error(command.span, "no such item");
@@ -432,7 +474,7 @@ impl<'a> Session<'a> {
                 let ids = self.items(&command)?;
                 let value = if command.verb == "disable" { "yes" } else { "no" };
                 if menu.property("disabled").is_none() {
-                    return error(verb_span, format!("bad command name {}", command.verb));
+                    return error(command.verb_span, format!("bad command name {}", command.verb));
                 }
                 let mut command = command;
                 command.assigns = vec![assign("disabled", command.span, Some(value.into()), command.span)];
@@ -452,14 +494,14 @@ impl<'a> Session<'a> {
             "remove" => self.remove(&command, first),
             "move" => self.reorder(command, first),
             "get" => self.get(&command),
-            other => error(verb_span, format!("bad command name {other}")),
+            other => error(command.verb_span, format!("bad command name {other}")),
         }
     }
 
-    fn add(&mut self, command: &Command, verb_span: Span, first: bool) -> Outcome<Operand> {
+    fn add(&mut self, command: &Command, first: bool) -> Outcome<Operand> {
         let menu = command.menu;
         if menu.kind != Kind::List || menu.fixed {
-            return Err(Error::new(verb_span, "bad command name add")
+            return Err(Error::new(command.verb_span, "bad command name add")
                 .hint("the items of this menu can only be set")
                 .into());
         }
@@ -567,10 +609,10 @@ impl<'a> Session<'a> {
         if let Some(i) = command.assigns.iter().position(|a| a.name == "destination") {
             let to = command.assigns.remove(i);
             destination = self.lookup(menu, &to.value.unwrap_or_default(), to.value_span)?.first().copied();
-        } else if command.items.len() + usize::from(command.found.is_some()) > 1 {
-            if let Some((text, span)) = command.items.pop() {
-                destination = self.lookup(menu, &text, span)?.first().copied();
-            }
+        } else if command.items.len() + usize::from(command.found.is_some()) > 1
+            && let Some((text, span)) = command.items.pop()
+        {
+            destination = self.lookup(menu, &text, span)?.first().copied();
         }
         let ids = self.items(&command)?;
         self.tree.move_items(menu, &ids, destination);
@@ -705,11 +747,14 @@ impl<'a> Session<'a> {
         collect(property, &held, &mut wanted);
         for (target, name) in wanted {
             let known = match target {
-                Target::Interface => self.tree.interface_or_port(&name) || self.tree.is_known(target, &name),
                 Target::Menu(_) => self.tree.is_known(target, &name),
+                Target::Interface | Target::InterfaceOrList => {
+                    self.tree.is_known(target, &name) || self.tree.interface_or_port(&name)
+                }
             };
             if !known {
-                self.pending.push(Pending { menu, property, target, name, span });
+                let statement = self.current;
+                self.pending.push(Pending { menu, property, target, name, span, statement });
             }
         }
     }
@@ -724,7 +769,9 @@ impl<'a> Session<'a> {
                 format!("input does not match any value of {}", wanted.property.name),
             );
             e.hint = match (self.tree.renamed_port(&wanted.name), wanted.target) {
-                (Some(name), Target::Interface) => Some(format!("{} is named {name} here", wanted.name)),
+                (Some(name), Target::Interface | Target::InterfaceOrList) => {
+                    Some(format!("{} is named {name} here", wanted.name))
+                }
                 (_, Target::Menu(path)) if self.tree.candidates(wanted.target).is_empty() => {
                     Some(format!("/{path} has no items"))
                 }
@@ -734,6 +781,9 @@ impl<'a> Session<'a> {
                     }),
             };
             self.errors.push(e);
+            let before = self.reports.len();
+            self.reports.retain(|report| report.span != wanted.statement);
+            self.failed += usize::from(self.reports.len() < before);
             if self.errors.len() > MAX_ERRORS {
                 return;
             }
@@ -770,10 +820,25 @@ impl<'a> Session<'a> {
                         self.note(command.span, &menu.path, format!("{}: {reason}", property.name));
                     }
                 }
-                Status::Enforced
+                match item.and_then(|id| self.interface_without_effect(menu, id)) {
+                    Some(reason) => {
+                        self.note(command.span, &menu.path, reason.clone());
+                        Status::Kept(reason)
+                    }
+                    None => Status::Enforced,
+                }
             }
         };
         self.report(command.span, &menu.path, status, item);
+    }
+
+    /// Why an item can't work yet where it stands on an interface that isn't built.
+    fn interface_without_effect(&self, menu: &'static Menu, id: ItemId) -> Option<String> {
+        let name = self.tree.get(menu, id)?.text("interface")?;
+        match &self.tree.interface(&name)?.menu().effect {
+            Effect::Kept(reason) => Some(format!("on {name}: {reason}")),
+            Effect::Enforced => None,
+        }
     }
 
     fn report(&mut self, span: Span, menu: &str, status: Status, item: Option<ItemId>) {

@@ -32,7 +32,7 @@ pub fn export(tree: &Tree, options: &ExportOptions) -> String {
 /// All menus in export order.
 pub(crate) fn ordered_menus() -> Vec<&'static Menu> {
     let mut menus: Vec<&'static Menu> = schema::menus().collect();
-    menus.sort_by(|a, b| (a.order, a.blank_path()).cmp(&(b.order, b.blank_path())));
+    menus.sort_by_cached_key(|menu| (menu.order, menu.blank_path()));
     menus
 }
 
@@ -54,7 +54,9 @@ fn export_menu(text: &mut String, tree: &Tree, menu: &'static Menu, options: &Ex
             }
             let value = match item.value(&property.name) {
                 Some(value) => Some(value),
-                None if options.verbose => item.effective(&property.name),
+                None if options.verbose || property.always && item.builtin().is_none() => {
+                    item.effective(&property.name)
+                }
                 None => None,
             };
             if property.read_only || is_identity(menu, item, property) {
@@ -98,7 +100,7 @@ fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
 }
 
 /// Properties of a built-in item that are as they were, and that the reference already tells.
-fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool {
+pub(crate) fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool {
     let Some(builtin) = item.builtin() else { return false };
     if property.name == "name" && menu.refer == Refer::DefaultName {
         return item.text("name") == item.text("default-name");

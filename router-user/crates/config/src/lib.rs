@@ -11,17 +11,22 @@ mod export;
 mod parser;
 mod print;
 mod query;
+mod report;
 pub mod schema;
 mod tree;
 mod types;
 mod value;
+mod yaml;
+mod yaml_places;
 
 pub use error::{Error, Errors, Span};
 pub use export::export;
 pub use print::{NoRows, Row, Rows};
+pub use report::{FileReport, Report, Totals, check};
 pub use tree::{Item, ItemId, Tree};
 pub use types::{Family, Type};
 pub use value::{Prefix, Value};
+pub use yaml::{from_yaml, to_yaml};
 
 use serde::Serialize;
 
@@ -85,16 +90,19 @@ pub struct ExportOptions {
 
 /// Takes a script as a whole, on top of `base`, or refuses it with all its errors.
 pub fn import(base: &Tree, text: &str) -> Result<Outcome, Errors> {
+    let (outcome, errors, _) = take(base, text);
+    if errors.is_empty() { Ok(outcome) } else { Err(Errors(errors)) }
+}
+
+/// [`import`] with what could be taken beside the errors, and the number of statements that could not.
+fn take(base: &Tree, text: &str) -> (Outcome, Vec<Error>, usize) {
     let (statements, errors) = parser::parse(text);
     let mut tree = base.clone();
     let mut session = exec::Session::new(&mut tree, &NoRows);
     session.errors = errors;
     session.run(&statements);
-    let exec::Session { errors, reports, notes, .. } = session;
-    if !errors.is_empty() {
-        return Err(Errors(errors));
-    }
-    Ok(Outcome { tree, statements: reports, notes })
+    let exec::Session { errors, reports, notes, failed, .. } = session;
+    (Outcome { tree, statements: reports, notes }, errors, failed)
 }
 
 /// [`import`] for a file's bytes, which have to be UTF-8.

@@ -32,10 +32,10 @@ pub(crate) fn select(tree: &mut Tree, menu: &'static Menu, cond: &Cond) -> Resul
 fn name_ports(tree: &mut Tree, menu: &'static Menu, cond: &Cond) {
     match cond {
         Cond::All(conds) | Cond::Any(conds) => conds.iter().for_each(|c| name_ports(tree, menu, c)),
-        Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. } if name == "default-name" => {
-            if !text.is_empty() {
-                tree.port(menu, text);
-            }
+        Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. }
+            if name == "default-name" && !text.is_empty() =>
+        {
+            tree.port(menu, text);
         }
         Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. } if name == "name" => {
             tree.interface_or_port(text);
@@ -105,11 +105,10 @@ fn text(item: &Item, menu: &'static Menu, name: &str) -> Option<String> {
     match name {
         ".id" => Some(item.id().to_string()),
         "static" => Some("yes".into()),
+        "default" | "builtin" => Some(if item.is_builtin() { "yes" } else { "no" }.into()),
+        _ if NEVER.contains(&name) && menu.property(name).is_none() => Some("no".into()),
         _ => match menu.find_property(name) {
             Lookup::One(property) => item.text(&property.name),
-            _ if name == "default" || name == "builtin" => {
-                Some(if item.is_builtin() { "yes" } else { "no" }.into())
-            }
             _ => Some("no".into()),
         },
     }
@@ -129,8 +128,9 @@ fn compare(
             Error::new(span, "this pattern is not supported here").hint("use plain text, ^ and $")
         });
     }
+    let special = matches!(name, ".id" | "static" | "default" | "builtin") || NEVER.contains(&name);
     let typed = match menu.find_property(name) {
-        Lookup::One(property) => {
+        Lookup::One(property) if !special || menu.property(name).is_some() => {
             let have = item.effective(&property.name);
             let wanted = property.ty.parse(&property.name, wanted).ok();
             have.cloned().zip(wanted)

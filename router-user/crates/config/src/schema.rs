@@ -4,6 +4,7 @@
 //! take in by `use:`. See `schema/README.md` for the fields.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -44,7 +45,6 @@ pub enum Effect {
     Kept(String),
 }
 
-#[derive(Debug)]
 pub struct Menu {
     /// `ip/firewall/filter`
     pub path: String,
@@ -96,12 +96,21 @@ pub struct Property {
     pub effect: Effect,
     /// Shown, never written (`default-name`).
     pub read_only: bool,
+    /// Exported also when it is the default.
+    pub always: bool,
 }
 
 #[derive(Debug)]
 pub struct Unique {
     pub by: Vec<String>,
     pub message: String,
+}
+
+/// The path only: a menu is far too long to read.
+impl fmt::Debug for Menu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", self.path)
+    }
 }
 
 impl Menu {
@@ -245,6 +254,8 @@ struct LongProperty {
     kept: Option<String>,
     #[serde(default)]
     read_only: bool,
+    #[serde(default)]
+    always: bool,
 }
 
 #[derive(Deserialize)]
@@ -266,10 +277,16 @@ fn load(json: &str) -> Result<Schema, String> {
         }
     }
     let mut menus = Vec::new();
+    let mut faults = Vec::new();
     for (path, entry) in &raw {
         let Some(path) = path.strip_prefix('/') else { continue };
-        let menu = build_menu(path, menus.len(), entry, &raw).map_err(|e| format!("/{path}: {e}"))?;
-        menus.push(menu);
+        match build_menu(path, menus.len(), entry, &raw) {
+            Ok(menu) => menus.push(menu),
+            Err(e) => faults.push(format!("/{path}: {e}")),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults.join("\n"));
     }
     let mut by_path = HashMap::new();
     let mut children: HashMap<String, Vec<String>> = HashMap::new();
@@ -318,10 +335,17 @@ fn build_menu(
     }
     texts.extend(raw.properties.clone());
     texts.retain(|name, _| !raw.without.contains(name));
-    let properties = texts
-        .iter()
-        .map(|(name, p)| build_property(name, p).map_err(|e| format!("{name}: {e}")))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut properties = Vec::new();
+    let mut faults = Vec::new();
+    for (name, property) in &texts {
+        match build_property(name, property) {
+            Ok(property) => properties.push(property),
+            Err(e) => faults.push(format!("{name}: {e}")),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults.join("; "));
+    }
     for unique in &raw.unique {
         if let Some(by) = unique.by.iter().find(|by| !texts.contains_key(*by)) {
             return Err(format!("unique by {by}: no such property"));
@@ -368,6 +392,7 @@ fn build_property(name: &str, raw: &RawProperty) -> Result<Property, String> {
                 also: Vec::new(),
                 kept: None,
                 read_only: false,
+                always: false,
             }
         }
     };
@@ -390,6 +415,7 @@ fn build_property(name: &str, raw: &RawProperty) -> Result<Property, String> {
         also: raw.also,
         effect: raw.kept.map_or(Effect::Enforced, Effect::Kept),
         read_only: raw.read_only,
+        always: raw.always,
     })
 }
 
@@ -399,7 +425,8 @@ mod tests {
 
     #[test]
     fn the_schema_loads_and_refers_only_to_itself() {
-        let schema = load(include_str!(concat!(env!("OUT_DIR"), "/schema.json"))).unwrap();
+        let schema =
+            load(include_str!(concat!(env!("OUT_DIR"), "/schema.json"))).unwrap_or_else(|e| panic!("{e}"));
         assert!(schema.menus.len() > 10);
         for menu in &schema.menus {
             assert!(!menu.help.is_empty(), "/{} has no help", menu.path);

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Fault, Span};
 use crate::schema::{self, Kind, Menu, Property};
-use crate::types::Target;
+use crate::types::{LISTS, Target};
 use crate::value::Value;
 
 /// An item's id, stable for its life, unique within its menu; printed `*1A`.
@@ -78,6 +78,12 @@ impl Item {
         self.builtin.is_some()
     }
 
+    /// A port about which nothing is configured; it's there because something refers to it.
+    fn is_untouched_port(&self) -> bool {
+        let named = self.values.get("name") == self.values.get("default-name");
+        !self.menu.ports.is_empty() && self.values.len() <= 2 && named
+    }
+
     pub(crate) fn builtin(&self) -> Option<u32> {
         self.builtin
     }
@@ -130,13 +136,30 @@ struct List {
     keys: HashMap<String, ItemId>,
 }
 
-/// A whole configuration. [`Tree::new`] holds what a fresh router has.
-#[derive(Clone, Debug)]
+/// A whole configuration; equality is that of what was configured. [`Tree::new`] holds what a fresh router has.
+#[derive(Clone)]
 pub struct Tree {
     /// By [`Menu::index`].
     menus: Vec<List>,
     /// Names of interfaces of all kinds -> menu index and item.
     interfaces: HashMap<String, (usize, ItemId)>,
+}
+
+/// The configured items, menu by menu; secrets are left out.
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for item in self.menus.iter().flat_map(|list| &list.items).filter(|item| !item.values.is_empty()) {
+            write!(f, "/{} {}", item.menu.path, item.id)?;
+            for (name, value) in &item.values {
+                match item.menu.property(name).is_some_and(Property::is_secret) {
+                    true => write!(f, " {name}=***")?,
+                    false => write!(f, " {name}={value}")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for Tree {
@@ -147,7 +170,9 @@ impl Default for Tree {
 
 impl PartialEq for Tree {
     fn eq(&self, other: &Tree) -> bool {
-        self.menus.iter().map(|l| &l.items).eq(other.menus.iter().map(|l| &l.items))
+        let told =
+            |list: &List| list.items.iter().filter(|i| !i.is_untouched_port()).cloned().collect::<Vec<_>>();
+        self.menus.iter().map(told).eq(other.menus.iter().map(told))
     }
 }
 
@@ -351,6 +376,9 @@ impl Tree {
         }
         match target {
             Target::Interface => self.interfaces.contains_key(name),
+            Target::InterfaceOrList => {
+                self.interfaces.contains_key(name) || self.is_known(Target::Menu(LISTS), name)
+            }
             Target::Menu(path) => match schema::menu(path) {
                 Some(menu) => {
                     self.named(menu, name).is_some()
@@ -364,7 +392,7 @@ impl Tree {
     /// Names that a reference could have meant.
     pub(crate) fn candidates(&self, target: Target<'_>) -> Vec<String> {
         match target {
-            Target::Interface => self.interfaces.keys().cloned().collect(),
+            Target::Interface | Target::InterfaceOrList => self.interfaces.keys().cloned().collect(),
             Target::Menu(path) => self.items(path).filter_map(|item| item.text("name")).take(1000).collect(),
         }
     }
@@ -499,18 +527,23 @@ fn store(values: &mut BTreeMap<&'static str, Value>, property: &'static Property
     }
 }
 
-/// The text that makes an item the only one of its kind; None where a part of it is unset.
+/// The text that makes an item the only one of its kind; None where nothing of it is set.
 fn unique_key(menu: &Menu, n: usize, values: &BTreeMap<&'static str, Value>) -> Option<String> {
     let unique = menu.unique.get(n)?;
     let mut key = n.to_string();
+    let mut any = false;
     for name in &unique.by {
         key.push('\0');
         match values.get(name.as_str()) {
             Some(value) => key.push_str(&value.to_string()),
-            None => key.push_str(&menu.property(name)?.default.as_ref()?.0),
+            None => match menu.property(name).and_then(|p| p.default.as_ref()) {
+                Some((text, _)) => key.push_str(text),
+                None => continue,
+            },
         }
+        any = true;
     }
-    Some(key)
+    any.then_some(key)
 }
 
 /// Orders `ether2` before `ether10`.

@@ -63,6 +63,8 @@ pub enum Type {
     OneOf(Vec<Type>),
     /// The name of an interface of any kind.
     Interface,
+    /// The name of an interface or of an interface list.
+    InterfaceOrList,
     /// `fe80::1%ether1`, `10.0.0.1%ether2`, `10.0.0.1@table`, an address or an interface.
     Gateway(Family),
     /// The name of an item of another menu.
@@ -84,9 +86,9 @@ impl Type {
                 "no" | "false" => Ok(Value::Bool(false)),
                 _ => invalid("expected yes or no"),
             },
-            Type::String | Type::Secret | Type::Script | Type::Interface => Ok(Value::Text(text.to_owned())),
-            Type::Reference(_) if text.is_empty() => no_match(name),
-            Type::Reference(_) => Ok(Value::Text(text.to_owned())),
+            Type::String | Type::Secret | Type::Script => Ok(Value::Text(text.to_owned())),
+            Type::Reference(_) | Type::Interface | Type::InterfaceOrList if text.is_empty() => no_match(name),
+            Type::Reference(_) | Type::Interface | Type::InterfaceOrList => Ok(Value::Text(text.to_owned())),
             Type::Number { min, max } => match parse_number(text) {
                 Some(n) if (*min..=*max).contains(&n) => Ok(Value::Number(n)),
                 Some(_) => Err(Fault::new(format!("value of {name} out of range ({min}..{max})"))),
@@ -184,6 +186,7 @@ impl Type {
     pub(crate) fn references<'t>(&'t self, value: &Value, found: &mut dyn FnMut(Target<'t>, &str)) {
         match (self, value) {
             (Type::Interface, Value::Text(name)) => found(Target::Interface, name),
+            (Type::InterfaceOrList, Value::Text(name)) => found(Target::InterfaceOrList, name),
             (Type::Reference(menu), Value::Text(name)) => found(Target::Menu(menu), name),
             (Type::Gateway(_), Value::Text(text)) => match text.split_once('%') {
                 Some((_, interface)) => found(Target::Interface, interface),
@@ -209,7 +212,7 @@ impl Type {
     /// True where a value of this type can name something else.
     pub(crate) fn has_references(&self) -> bool {
         match self {
-            Type::Interface | Type::Reference(_) | Type::Gateway(_) => true,
+            Type::Interface | Type::InterfaceOrList | Type::Reference(_) | Type::Gateway(_) => true,
             Type::List(inner) | Type::Not(inner) => inner.has_references(),
             Type::OneOf(types) => types.iter().any(Type::has_references),
             _ => false,
@@ -219,7 +222,7 @@ impl Type {
     /// The value with every reference to `old` replaced by `new`.
     pub(crate) fn rename(&self, value: &Value, target: Target<'_>, old: &str, new: &str) -> Option<Value> {
         let mut hit = false;
-        self.references(value, &mut |t, name| hit |= t == target && name == old);
+        self.references(value, &mut |t, name| hit |= t.covers(target) && name == old);
         if !hit {
             return None;
         }
@@ -265,6 +268,7 @@ impl Type {
             Type::Not(inner) => format!("[!] {}", inner.describe()),
             Type::OneOf(types) => types.iter().map(Type::describe).collect::<Vec<_>>().join(" | "),
             Type::Interface => "interface".into(),
+            Type::InterfaceOrList => "interface | interface list".into(),
             Type::Gateway(_) => "address[%interface] | interface".into(),
             Type::Reference(menu) => format!("name in /{menu}"),
         }
@@ -275,7 +279,19 @@ impl Type {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
     Interface,
+    InterfaceOrList,
     Menu(&'a str),
+}
+
+/// The menu of interface lists.
+pub(crate) const LISTS: &str = "interface/list";
+
+impl Target<'_> {
+    /// True where a name of `other` is meant by this too.
+    fn covers(self, other: Target<'_>) -> bool {
+        self == other
+            || self == Target::InterfaceOrList && (other == Target::Interface || other == Target::Menu(LISTS))
+    }
 }
 
 fn no_match(name: &str) -> Result<Value, Fault> {
@@ -405,6 +421,7 @@ pub(crate) fn parse_type(text: &str) -> Result<Type, String> {
                 .collect::<Result<_, _>>()?,
         ),
         "interface" => Type::Interface,
+        "interface-or-list" => Type::InterfaceOrList,
         "gateway4" => Type::Gateway(Family::V4),
         "gateway6" => Type::Gateway(Family::V6),
         "ref" => Type::Reference(inner.ok_or("ref needs a menu")?.trim().trim_start_matches('/').to_owned()),

@@ -8,12 +8,12 @@ use plan::desired::ImagePort;
 use router_common::maps::port::port_flag;
 use serde::{Deserialize, Serialize};
 
-use crate::ethtool::{self, RX_VLAN, TX_VLAN};
+use crate::ethtool::{self, RX_VLAN};
 use crate::link::{self, HOOKS, XDP};
 use crate::netlink::{self, Device, xdp_feature};
 use crate::object::Programs;
 use crate::pin::{self, Pins};
-use crate::{Error, foreign};
+use crate::{Error, foreign, peer};
 
 /// How the operator wants a port to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +129,8 @@ impl Attacher<'_> {
             let there = current.is_some_and(|id| !self.tcx || tcx_runs(device, hook.attach_type, id));
             let (pins, tcx, deferred) = (self.pins, self.tcx, self.deferred);
             let program = self.tc(hook.attach_type)?;
-            if there && (deferred || link::update_tc(program, pins, device.ifindex, hook, tcx)?) {
+            let present = current == program.info().ok().map(|info| info.id());
+            if there && (deferred || present || link::update_tc(program, pins, device.ifindex, hook, tcx)?) {
                 continue;
             }
             link::attach_tc(program, pins, device, hook, tcx)?;
@@ -171,7 +172,9 @@ impl Attacher<'_> {
         };
         if let Some((_, native)) = there {
             let keep = wanted != Running::Tc && native == (wanted == Running::Native);
-            if keep && (self.deferred || link::update_xdp(self.programs.xdp()?, self.pins, device.ifindex)?) {
+            let program = self.programs.xdp()?;
+            let present = ours == program.info().ok().map(|info| info.id());
+            if keep && (self.deferred || present || link::update_xdp(program, self.pins, device.ifindex)?) {
                 return Ok((wanted, reason));
             }
         }
@@ -265,33 +268,12 @@ fn choose(device: &Device, driver: &str, ethernet: bool, wish: Mode) -> (Running
         return tc(format!("driver {driver} has no native XDP"));
     }
     match device.kind.as_str() {
-        "veth" => match peer_hides_vlan_tags(device) {
+        "veth" => match peer::hides_vlan_tags(device) {
             Some(reason) => tc(reason),
             None => (Running::Native, "driver veth, and its peer sends VLAN tags in the frame".to_owned()),
         },
         "bond" | "team" => tc(format!("members of a {} may strip VLAN tags", device.kind)),
         _ => (Running::Native, format!("driver {driver}")),
-    }
-}
-
-/// Why XDP on a veth could miss VLAN tags: the peer's tx VLAN offload keeps them beside the frame.
-fn peer_hides_vlan_tags(device: &Device) -> Option<String> {
-    let Some(peer) = device.peer.filter(|_| device.peer_namespace.is_none()) else {
-        return Some(
-            "the veth's peer is in another network namespace: its VLAN offload can't be checked".to_owned(),
-        );
-    };
-    let name = match netlink::device(peer) {
-        Ok(Some(peer)) => peer.name,
-        _ => return Some("the veth's peer is not to be seen".to_owned()),
-    };
-    let features = ethtool::Device::open(&name).and_then(|peer| peer.features(&TX_VLAN));
-    match features {
-        Ok(features) if features.iter().any(|f| f.active) => Some(format!(
-            "peer {name} keeps VLAN tags beside the frame: ethtool -K {name} txvlan off tx-vlan-stag-hw-insert off"
-        )),
-        Ok(_) => None,
-        Err(error) => Some(format!("VLAN offload of peer {name} can't be read: {error}")),
     }
 }
 
@@ -310,6 +292,15 @@ fn transmits(device: &Device, driver: &str, mode: Running, wish: Mode) -> (bool,
         None if XDP_XMIT_DRIVERS.contains(&driver) => (true, format!("driver {driver} is known to")),
         None => (false, format!("driver {driver} is not known to have ndo_xdp_xmit")),
     }
+}
+
+/// Whether what is known of a device asks for another mode, or transmits otherwise, than it did when it was staged.
+pub fn has_drifted(port: &PortStatus, wish: Mode) -> bool {
+    let Ok(Some(device)) = netlink::device(port.ifindex) else { return false };
+    // Only what was staged in tc for a reason of the device's own can become something else by itself.
+    let waits = wish == Mode::Auto && port.mode == Running::Tc && device.kind == "veth";
+    waits && choose(&device, &port.driver, true, wish).0 != Running::Tc
+        || transmits(&device, &port.driver, port.mode, wish).0 != port.tx
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -57,6 +57,13 @@ impl Pulse {
         self.word(offset_of!(Control, generation)).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
+    /// By this id the tracepoints know the redirects of this instance.
+    pub(crate) fn set_tx_map_id(&self, id: u32) {
+        if let Some(word) = self.word(offset_of!(Control, tx_map_id)) {
+            word.store(id, Ordering::Relaxed);
+        }
+    }
+
     /// Makes a generation visible; everything written to its slot before is visible with it.
     pub(crate) fn set_generation(&self, generation: u32) {
         if let Some(word) = self.word(offset_of!(Control, generation)) {

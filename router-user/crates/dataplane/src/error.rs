@@ -36,6 +36,14 @@ pub enum Error {
         #[source]
         source: ProgramError,
     },
+    /// The last lines of the verifier's log say why.
+    #[error("the kernel's verifier refuses program {name}:\n{log_end}")]
+    Verifier {
+        name: String,
+        log_end: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("pin {}", path.display())]
     Pin {
         path: PathBuf,
@@ -69,6 +77,10 @@ pub enum Error {
     TooManyPorts(u32),
     #[error("{port}: no such interface {host_name} (ifindex {ifindex})")]
     NoInterface { port: String, host_name: String, ifindex: u32 },
+    #[error("the dead-man timer does not start (step {0})")]
+    Timer(u32),
+    #[error("no port with ifindex {0}")]
+    NoPort(u32),
     #[error("{action} by netlink")]
     Netlink {
         action: &'static str,
@@ -96,7 +108,15 @@ impl Error {
 
     pub(crate) fn program(name: &str) -> impl FnOnce(ProgramError) -> Error + use<> {
         let name = name.to_owned();
-        move |source| Error::Program { name, source }
+        move |source| match source {
+            ProgramError::LoadError { io_error, verifier_log } => {
+                let log = verifier_log.to_string();
+                let lines: Vec<&str> = log.lines().collect();
+                let end = lines.get(lines.len().saturating_sub(12)..).unwrap_or_default();
+                Error::Verifier { name, log_end: end.join("\n"), source: io_error }
+            }
+            source => Error::Program { name, source },
+        }
     }
 
     pub(crate) fn attach<E>(program: &'static str, port: &str) -> impl FnOnce(E) -> Error + use<E>

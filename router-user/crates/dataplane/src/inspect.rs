@@ -298,6 +298,7 @@ fn flag_names(flags: u32) -> Vec<String> {
         (port_flag::NO_ETHERNET, "no-ethernet"),
         (port_flag::NATIVE, "native"),
         (port_flag::NO_METADATA, "no-metadata"),
+        (port_flag::KEEP_MARK, "keep-mark"),
     ]
     .into_iter()
     .filter(|(bit, _)| flags & bit != 0)

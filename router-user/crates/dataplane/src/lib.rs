@@ -7,6 +7,7 @@ mod attach;
 mod control;
 mod error;
 mod ethtool;
+mod explain;
 mod foreign;
 mod image;
 mod inspect;
@@ -14,9 +15,13 @@ mod link;
 mod mapped;
 mod maps;
 mod netlink;
+mod next_hop;
 mod object;
+mod peer;
 mod pin;
 mod probe;
+mod summary;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,6 +30,7 @@ use std::path::PathBuf;
 use aya::TestRun;
 use aya::programs::TestRunOptions;
 use plan::desired::Image;
+use router_common::maps::control::flag;
 use router_common::maps::port::TX_PORTS;
 use router_common::maps::route;
 use serde::{Deserialize, Serialize};
@@ -38,14 +44,17 @@ use crate::pin::Pins;
 pub use crate::attach::{Mode, PortStatus, Running};
 pub use crate::control::Pulse;
 pub use crate::error::Error;
+pub use crate::explain::{Explanation, Question};
 pub use crate::foreign::ForeignProgram;
 pub use crate::image::Staged;
 pub use crate::inspect::{
     ControlEntry, Count, Counters, ImageEntry, Inspector, LocalEntry, ObjectEntry, PortCount, PortEntry,
     ReasonCount,
 };
+pub use crate::next_hop::{RouteEntry, UsedNextHop};
 pub use crate::object::{bytes as object, fingerprint};
 pub use crate::probe::Features;
+pub use crate::trace::{Filter, Step, Trace};
 
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -70,6 +79,8 @@ pub struct OpenReport {
     pub replaced: Vec<String>,
     /// Ports that carried our programs.
     pub ports: Vec<u32>,
+    /// Why frames that are lost after a redirect can't be counted.
+    pub losses_uncounted: Option<String>,
 }
 
 /// The eBPF side of one instance. Dropping it leaves everything running.
@@ -91,7 +102,7 @@ impl Dataplane {
         let fingerprint = object::fingerprint()?;
         let features = probe::features()?;
         let pins = Pins::create(&options.bpffs, &fingerprint)?;
-        let mut programs = Programs::load(&pins)?;
+        let programs = Programs::load(&pins)?;
         let maps = Maps::open(&pins)?;
         let pulse = maps.pulse();
         let generation = pulse.generation();
@@ -104,18 +115,18 @@ impl Dataplane {
             inspector: Inspector { pins, maps },
             pulse,
             features: features.clone(),
-            programs: {
-                let frame = [0; 64];
-                let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
-                programs.dead_man()?.test_run(options).map_err(Error::program(object::DEAD_MAN))?;
-                programs
-            },
+            programs,
         };
+        // A trace or a test run that was killed leaves its flag on.
+        dataplane.pulse.set_flag(flag::TRACE | flag::RECORD, false);
+        dataplane.pulse.set_tx_map_id(maps::id(&dataplane.inspector.pins, TX_PORTS)?);
+        dataplane.start_timer()?;
         let ports = dataplane.known_ports();
         if !dataplane.deferred {
             dataplane.update_links(&ports)?;
         }
-        link::attach_tracepoints(&mut dataplane.programs, &dataplane.inspector.pins)?;
+        // Without them all works, but frames that are lost after a redirect are not counted.
+        let losses = link::attach_tracepoints(&mut dataplane.programs, &dataplane.inspector.pins).err();
         let name = |path: PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
         let report = OpenReport {
             features,
@@ -123,6 +134,7 @@ impl Dataplane {
             adopted: (generation != 0).then_some(generation),
             replaced: others.into_iter().filter_map(name).collect(),
             ports,
+            losses_uncounted: losses.map(|error| chain(&error)),
         };
         Ok((dataplane, report))
     }
@@ -245,10 +257,29 @@ impl Dataplane {
         self.pulse.heartbeat();
     }
 
+    /// The neighbour of a next hop failed: for three seconds its packets are answered with host unreachable.
+    pub fn mark_unreachable(&mut self, ifindex: u32, address: IpAddr) -> Result<(), Error> {
+        let until = self.pulse.read().tick.wrapping_add(next_hop::FAILED_SECONDS);
+        self.inspector.maps.set_failed(&next_hop::failed_key(ifindex, address), until)
+    }
+
+    /// Next hops that packets went to within the last `seconds`.
+    pub fn used_next_hops(&self, seconds: u32) -> Vec<UsedNextHop> {
+        self.inspector.used_next_hops(seconds)
+    }
+
     /// Changes how ports are to run; takes effect with the next stage.
     pub fn set_port_modes(&mut self, modes: BTreeMap<String, Mode>, default_mode: Mode) {
         self.options.port_modes = modes;
         self.options.default_mode = default_mode;
+    }
+
+    /// Whether a port would run otherwise if it were staged now: a veth's peer got GRO, say. No netlink message of
+    /// this namespace tells so; to be asked now and then.
+    pub fn has_drifted(&self) -> bool {
+        let wish =
+            |name: &str| self.options.port_modes.get(name).copied().unwrap_or(self.options.default_mode);
+        self.status.values().any(|port| attach::has_drifted(port, wish(&port.name)))
     }
 
     /// The ports of the active image, and how each runs.
@@ -281,6 +312,17 @@ impl Dataplane {
             self.release(port)?;
         }
         pin::remove_all(self.inspector.pins.root())
+    }
+
+    /// Starts the dead-man timer, or gives the running one the callback of the loaded program.
+    fn start_timer(&mut self) -> Result<(), Error> {
+        let frame = [0; 64];
+        let run = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
+        let failed = Error::program(object::DEAD_MAN);
+        match self.programs.dead_man()?.test_run(run).map_err(failed)?.return_value {
+            0 => Ok(()),
+            step => Err(Error::Timer(step)),
+        }
     }
 
     /// Ports that carry our programs, from the pins and the active image.
@@ -317,6 +359,12 @@ impl Dataplane {
         }
         Ok(())
     }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The generation after this one; 0 is left to a data plane that never had an image.

@@ -5,10 +5,10 @@ use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandl
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType, Xdp};
 
+use crate::Error;
 use crate::netlink::{self, Device};
-use crate::object::{TC_EGRESS, TC_INGRESS, XDP_PORT};
+use crate::object::{Programs, TC_EGRESS, TC_INGRESS, XDP_PORT};
 use crate::pin::{self, Pins};
-use crate::{Error, object};
 
 /// Kinds of pinned links, the first part of their names.
 pub const XDP: &str = "xdp";
@@ -176,7 +176,7 @@ pub fn detach(pins: &Pins, ifindex: u32, tcx: bool) -> Result<(), Error> {
 }
 
 /// Attaches the tracepoint programs; a link of an earlier load goes when its pin is replaced.
-pub fn attach_tracepoints(programs: &mut object::Programs, pins: &Pins) -> Result<(), Error> {
+pub fn attach_tracepoints(programs: &mut Programs, pins: &Pins) -> Result<(), Error> {
     for (name, program) in programs.tracepoints() {
         let failed = |error: ProgramError| Error::Program { name: name.to_owned(), source: error };
         let id = program.attach(name).map_err(failed)?;

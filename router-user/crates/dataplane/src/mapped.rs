@@ -39,10 +39,10 @@ plain!(
     event::TraceFilter,
     route::Route4,
     route::Route6,
+    route::FailedKey,
 );
 
 /// The bytes of a map value.
-#[cfg(test)]
 pub fn as_bytes<T: Plain>(value: &T) -> &[u8] {
     // SAFETY: T: Plain has no padding, so every byte is initialised.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
@@ -93,6 +93,10 @@ impl<T: Plain> Mapped<T> {
         let base = NonNull::new(base.cast::<u8>())
             .ok_or_else(|| Error::Mmap { name: name.to_owned(), source: std::io::ErrorKind::Other.into() })?;
         Ok(Mapped { base, length_bytes, entries: info.max_entries(), value: PhantomData })
+    }
+
+    pub fn len(&self) -> u32 {
+        self.entries
     }
 
     fn element(&self, index: u32) -> Option<NonNull<T>> {

@@ -3,28 +3,34 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aya::maps::{DevMap, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use router_common::maps::control::{CONTROL, Control};
 use router_common::maps::counter::{self, Counter, PortCounters};
+use router_common::maps::event::{self, TraceFilter};
 use router_common::maps::port::{self, Port, Settings};
-use router_common::maps::route;
+use router_common::maps::route::{self, FailedKey, Route4, Route6};
 
 use crate::Error;
 use crate::control::Pulse;
-use crate::mapped::{Mapped, from_bytes};
+use crate::mapped::{Mapped, as_bytes, from_bytes};
 use crate::pin::Pins;
 
 /// Values of the maps that are read by system call, as bytes: see [`crate::mapped::Plain`].
 type CounterBytes = [u8; size_of::<Counter>()];
 type PortCountersBytes = [u8; size_of::<PortCounters>()];
+type TraceFilterBytes = [u8; size_of::<TraceFilter>()];
+type FailedKeyBytes = [u8; size_of::<FailedKey>()];
 
 pub struct Maps {
     pub control: Arc<Mapped<Control>>,
     pub ports: Mapped<Port>,
     pub settings: Mapped<Settings>,
+    pub routes4: Mapped<Route4>,
+    pub routes6: Mapped<Route6>,
     pub locals4: HashMap<MapData, [u8; 4], u32>,
     pub locals6: HashMap<MapData, [u8; 16], u32>,
     pub tx_ports: DevMap<MapData>,
+    failed: HashMap<MapData, FailedKeyBytes, u32>,
     reasons: PerCpuArray<MapData, CounterBytes>,
     port_counters: PerCpuArray<MapData, PortCountersBytes>,
 }
@@ -36,9 +42,12 @@ impl Maps {
             control: Arc::new(Mapped::new(CONTROL, &data(CONTROL)?)?),
             ports: Mapped::new(port::PORTS, &data(port::PORTS)?)?,
             settings: Mapped::new(port::SETTINGS, &data(port::SETTINGS)?)?,
+            routes4: Mapped::new(route::ROUTES4, &data(route::ROUTES4)?)?,
+            routes6: Mapped::new(route::ROUTES6, &data(route::ROUTES6)?)?,
             locals4: typed(pins, route::LOCALS4)?,
             locals6: typed(pins, route::LOCALS6)?,
             tx_ports: typed(pins, port::TX_PORTS)?,
+            failed: typed(pins, route::FAILED)?,
             reasons: typed(pins, counter::REASONS)?,
             port_counters: typed(pins, counter::PORT_COUNTERS)?,
         })
@@ -74,6 +83,32 @@ impl Maps {
             .map_err(|source| Error::map(counter::PORT_COUNTERS)(MapError::IoError(source)))?;
         self.port_counters.set(tx_index, values, 0).map_err(Error::map(counter::PORT_COUNTERS))
     }
+
+    /// Makes the pipeline answer "host unreachable" for a next hop until the given tick.
+    pub fn set_failed(&mut self, key: &FailedKey, until_tick: u32) -> Result<(), Error> {
+        let mut bytes: FailedKeyBytes = [0; size_of::<FailedKey>()];
+        bytes.copy_from_slice(as_bytes(key));
+        self.failed.insert(bytes, until_tick, 0).map_err(Error::map(route::FAILED))
+    }
+}
+
+/// The kernel's id of a pinned map.
+pub fn id(pins: &Pins, name: &str) -> Result<u32, Error> {
+    let data = MapData::from_pin(pins.map(name)).map_err(Error::map(name))?;
+    Ok(data.info().map_err(Error::map(name))?.id())
+}
+
+/// Sets which packets are traced.
+pub fn set_trace_filter(pins: &Pins, filter: &TraceFilter) -> Result<(), Error> {
+    let mut map: Array<MapData, TraceFilterBytes> = typed(pins, event::TRACE)?;
+    let mut bytes: TraceFilterBytes = [0; size_of::<TraceFilter>()];
+    bytes.copy_from_slice(as_bytes(filter));
+    map.set(0, bytes, 0).map_err(Error::map(event::TRACE))
+}
+
+/// The ring of events; it has one reader.
+pub fn events(pins: &Pins) -> Result<RingBuf<MapData>, Error> {
+    typed(pins, event::EVENTS)
 }
 
 fn typed<T>(pins: &Pins, name: &str) -> Result<T, Error>

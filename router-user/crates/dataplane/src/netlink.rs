@@ -1,6 +1,7 @@
 //! What only netlink tells of a device: its kind and peer, XDP programs, tc filters, XDP abilities.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{
     DecodeError, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
@@ -13,6 +14,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp as XdpAttribute, XdpAttached,
 };
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
@@ -138,6 +140,22 @@ fn parse_link(link: LinkMessage) -> Device {
         (device.peer, device.peer_namespace) = (None, None);
     }
     device
+}
+
+/// The id by which the current network namespace knows another one, given by an open file of it.
+pub fn namespace_id(file: BorrowedFd<'_>) -> Option<i32> {
+    let fd = u32::try_from(file.as_raw_fd()).ok()?;
+    let mut message = NsidMessage::default();
+    message.attributes.push(NsidAttribute::Fd(fd));
+    let answers = request(NETLINK_ROUTE, NLM_F_ACK, RouteNetlinkMessage::GetNsId(message)).ok()?;
+    answers.into_iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewNsId(answer) => answer.attributes.into_iter().find_map(|a| match a {
+            // -1: it has no id here.
+            NsidAttribute::Id(id) if id >= 0 => Some(id),
+            _ => None,
+        }),
+        _ => None,
+    })
 }
 
 /// The minor numbers of clsact's two hooks (include/uapi/linux/pkt_sched.h).

@@ -78,20 +78,24 @@ impl Kernel {
         Ok(applied)
     }
 
-    /// Undoes what was applied, last step first, as far as possible. The first error is returned.
+    /// Undoes what was applied, last step first, as far as possible; the error names the first thing that could not be.
     pub async fn undo(&self, applied: Applied) -> Result<(), Error> {
-        let mut first = Ok(());
-        for op in applied.inverses.into_iter().rev().flatten() {
-            if let Err(error) = self.run(&op).await {
-                first = first.and(Err(error));
-            }
+        match self.undo_all(applied).await.into_iter().next() {
+            Some(what) => Err(Error::Undo(what)),
+            None => Ok(()),
         }
-        first
     }
 
+    /// What fails is tried once more at the end: a route back over a network whose address has to come back first.
     async fn undo_all(&self, applied: Applied) -> Vec<String> {
-        let mut errors = Vec::new();
+        let mut again = Vec::new();
         for op in applied.inverses.into_iter().rev().flatten() {
+            if self.run(&op).await.is_err() {
+                again.push(op);
+            }
+        }
+        let mut errors = Vec::new();
+        for op in again {
             if let Err(error) = self.run(&op).await {
                 errors.push(format!("undo {op:?}: {error}"));
             }
@@ -182,14 +186,14 @@ impl Kernel {
         let mut handle = self.handle.clone();
         let mut answers = handle.request(request).map_err(|_| Error::Gone)?;
         while let Some(answer) = answers.next().await {
-            if let NetlinkPayload::Error(message) = answer.payload {
-                return match message.code {
-                    None => Ok(()),
-                    Some(_) => Err(Error::refused(&message)),
-                };
+            if let NetlinkPayload::Error(message) = answer.payload
+                && message.code.is_some()
+            {
+                return Err(Error::refused(&message));
             }
         }
-        Err(Error::Gone)
+        // A positive acknowledgement only ends the stream; so does the end of the connection.
+        if self.connection.is_finished() { Err(Error::Gone) } else { Ok(()) }
     }
 }
 

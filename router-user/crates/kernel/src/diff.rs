@@ -1,6 +1,6 @@
 //! What is against what shall be.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use plan::Desired;
@@ -16,7 +16,7 @@ impl Kernel {
     /// The steps from what the host has now to what is desired, in the order in which they have to be done; empty when
     /// there is nothing to do.
     pub async fn diff(&self, desired: &Desired) -> Result<Vec<Step>, Error> {
-        let wanted: BTreeSet<_> = desired.routes.iter().map(route_key).collect();
+        let wanted: HashSet<_> = desired.routes.iter().map(route_key).collect();
         let state = State {
             links: self.links().await?,
             addresses: self.addresses().await?,
@@ -83,41 +83,54 @@ fn sysctls(state: &State, desired: &Desired, originals: &Host) -> Result<Vec<Ste
     order.sort_by_key(|(key, _)| (!kept_first(key), !governs(key), sysctl::order(key)));
 
     let mut steps = Vec::new();
+    let mut rewritten = HashSet::new();
     for (key, value) in order {
         let Some(old) = sysctl::read(key)? else { continue };
-        // `all/forwarding` sets each device's own value; it is written again after that.
-        let rewritten = sysctl::conf(key).is_some_and(|(family, device, name)| {
-            device != "all"
-                && name == "forwarding"
-                && steps.iter().any(|s: &Step| matches!(&s.op, Op::Sysctl { key, .. } if *key == format!("net/{family}/conf/all/forwarding")))
-        });
-        if old != *value || rewritten {
-            steps.push(Step::new(
-                format!("~ {} {old} -> {value}", key.replace('/', ".")),
-                Op::Sysctl { key: key.clone(), value: value.clone() },
-                [Op::Sysctl { key: key.clone(), value: old }],
-            ));
+        let (family, device, name) = sysctl::conf(key).unwrap_or_default();
+        // `all/forwarding` sets each device's own value, so that one is written again after it.
+        let again = name == "forwarding" && rewritten.contains(family);
+        if sysctl::same(key, &old, value) && !again {
+            continue;
         }
+        if (device, name) == ("all", "forwarding") {
+            rewritten.insert(family);
+        }
+        steps.push(Step::new(
+            format!("~ {} {old} -> {value}", key.replace('/', ".")),
+            Op::Sysctl { key: key.clone(), value: value.clone() },
+            [Op::Sysctl { key: key.clone(), value: old }],
+        ));
     }
     Ok(steps)
 }
 
 fn links(state: &State, desired: &Desired, originals: &Host) -> Vec<Step> {
     let mut steps = Vec::new();
+    // A name that another link has, of whichever kind, cannot be given.
+    let names: HashMap<&str, u32> = state
+        .links
+        .values()
+        .flat_map(|l| l.altnames.iter().chain([&l.name]).map(|name| (name.as_str(), l.ifindex)))
+        .collect();
+    let is_free = |wanted: &Link| match names.get(wanted.name.as_str()) {
+        Some(holder) => originals.links.get(holder).is_some_and(|l| l.altnames.contains(&wanted.name)),
+        None => true,
+    };
     for wanted in &desired.links {
         if let Some(link) = state.links.get(&wanted.ifindex) {
-            one_link(link, wanted, originals, &mut steps);
+            one_link(link, wanted, is_free(wanted), originals, &mut steps);
         }
     }
-    for link in state.links.values() {
-        if !desired.links.iter().any(|wanted| wanted.ifindex == link.ifindex) {
-            give_back(link, originals, &mut steps);
-        }
+    let spoken_of: HashSet<u32> = desired.links.iter().map(|wanted| wanted.ifindex).collect();
+    for link in state.links.values().filter(|link| !spoken_of.contains(&link.ifindex)) {
+        give_back(link, originals, &mut steps);
     }
+    // A name goes from its old link before it comes to the new one.
+    steps.sort_by_key(|step| !matches!(step.op, Op::Link { change: LinkChange::RemoveAltname(_), .. }));
     steps
 }
 
-fn one_link(link: &HostLink, wanted: &Link, originals: &Host, steps: &mut Vec<Step>) {
+fn one_link(link: &HostLink, wanted: &Link, name_is_free: bool, originals: &Host, steps: &mut Vec<Step>) {
     let original = originals.links.get(&link.ifindex).cloned().unwrap_or_default();
     let mut changes = Changes { link, steps };
     let alias = wanted.alias();
@@ -129,7 +142,11 @@ fn one_link(link: &HostLink, wanted: &Link, originals: &Host, steps: &mut Vec<St
     for old in original.altnames.iter().filter(|old| **old != wanted.name && link.altnames.contains(old)) {
         changes.altname(old, false);
     }
-    if wanted.name != link.name && !link.altnames.contains(&wanted.name) && is_altname(&wanted.name) {
+    if wanted.name != link.name
+        && !link.altnames.contains(&wanted.name)
+        && name_is_free
+        && is_altname(&wanted.name)
+    {
         changes.altname(&wanted.name, true);
     }
     if let Some(mtu) = wanted.mtu_bytes.or(original.mtu_bytes).filter(|mtu| *mtu != link.mtu_bytes) {
@@ -223,82 +240,96 @@ impl Changes<'_> {
     }
 }
 
-/// Two addresses that the kernel takes for the same.
-fn same_address(a: &Address, b: &Address) -> bool {
-    (a.ifindex, a.address, a.prefix_length, a.peer) == (b.ifindex, b.address, b.prefix_length, b.peer)
+type AddressKey = (u32, IpAddr, u8, Option<IpAddr>);
+
+/// What the kernel knows an address by.
+fn address_key(address: &Address) -> AddressKey {
+    (address.ifindex, address.address, address.prefix_length, address.peer)
 }
 
 /// Returns the routes of ours that go away with an address.
-fn addresses(state: &State, desired: &[Address], steps: &mut Vec<Step>) -> Vec<Route> {
-    let added: Vec<_> = desired
-        .iter()
-        .filter(|a| !state.addresses.iter().any(|found| same_address(&found.what, a)))
-        .collect();
-    let removed: Vec<_> = state
+fn addresses(state: &State, desired: &[Address], steps: &mut Vec<Step>) -> HashSet<RouteKey> {
+    let existing: HashSet<_> = state.addresses.iter().map(|found| address_key(&found.what)).collect();
+    let wanted: HashSet<_> = desired.iter().map(address_key).collect();
+    let added: Vec<_> = desired.iter().filter(|new| !existing.contains(&address_key(new))).collect();
+    let (staying, removed): (Vec<_>, Vec<_>) = state
         .addresses
         .iter()
-        .filter(|found| found.is_ours() && !desired.iter().any(|a| same_address(a, &found.what)))
+        .partition(|found| !found.is_ours() || wanted.contains(&address_key(&found.what)));
+    let has_ipv4: HashSet<u32> = staying
+        .iter()
         .map(|found| &found.what)
+        .chain(added.iter().copied())
+        .filter(|address| address.address.is_ipv4())
+        .map(|address| address.ifindex)
         .collect();
-    // An IPv6 address stands once on a link, whatever its prefix length.
-    let in_the_way = |old: &Address| {
-        old.address.is_ipv6()
-            && added.iter().any(|new| (new.ifindex, new.address) == (old.ifindex, old.address))
-    };
-    let (first, last): (Vec<_>, Vec<_>) = removed.iter().partition(|old| in_the_way(old));
+    let mut dependent = Dependent::of(state, has_ipv4);
 
-    let mut lost: Vec<Route> = Vec::new();
+    // An IPv6 address stands once on a link, whatever its prefix length.
+    let places: HashSet<_> =
+        added.iter().filter(|new| new.address.is_ipv6()).map(|new| (new.ifindex, new.address)).collect();
+    let (first, last): (Vec<_>, Vec<_>) =
+        removed.into_iter().partition(|old| places.contains(&(old.what.ifindex, old.what.address)));
+
+    let mut lost = HashSet::new();
     let mut remove = |old: &Address, steps: &mut Vec<Step>| {
-        let gone: Vec<_> = lost_with(old, state, &added, &removed)
-            .filter(|found| !lost.contains(&found.what))
-            .cloned()
-            .collect();
         let mut inverse = vec![Op::AddAddress { address: old.clone(), protocol: PROTOCOL }];
-        inverse.extend(gone.iter().map(|found| Op::PutRoute {
-            route: found.what.clone(),
-            protocol: found.protocol,
-            replace: true,
-        }));
-        lost.extend(gone.into_iter().map(|found| found.what));
+        for found in dependent.take(old) {
+            if lost.insert(route_key(&found.what)) {
+                let (route, protocol) = (found.what.clone(), found.protocol);
+                inverse.push(Op::PutRoute { route, protocol, replace: true });
+            }
+        }
         steps.push(Step::new(
             format!("- {}", address_text(old, state)),
             Op::RemoveAddress(old.clone()),
             inverse,
         ));
     };
-    first.into_iter().for_each(|old| remove(old, steps));
-    for new in &added {
+    first.into_iter().for_each(|old| remove(&old.what, steps));
+    for new in added {
         steps.push(Step::new(
             format!("+ {}", address_text(new, state)),
-            Op::AddAddress { address: (*new).clone(), protocol: PROTOCOL },
-            [Op::RemoveAddress((*new).clone())],
+            Op::AddAddress { address: new.clone(), protocol: PROTOCOL },
+            [Op::RemoveAddress(new.clone())],
         ));
     }
-    last.into_iter().for_each(|old| remove(old, steps));
+    last.into_iter().for_each(|old| remove(&old.what, steps));
     lost
 }
 
-/// Routes of ours that the kernel drops or changes when `old` goes: with the last IPv4 address of a device all its IPv4
-/// routes go (`fib_disable_ip`, net/ipv4/fib_frontend.c), with any address those that name it as their source.
-fn lost_with<'a>(
-    old: &'a Address,
-    state: &'a State,
-    added: &'a [&Address],
-    removed: &'a [&Address],
-) -> impl Iterator<Item = &'a Found<Route>> {
-    let stays = |a: &Address| !removed.iter().any(|gone| same_address(gone, a));
-    let last = old.address.is_ipv4()
-        && !added.iter().any(|a| a.ifindex == old.ifindex && a.address.is_ipv4())
-        && !state.addresses.iter().any(|found| {
-            found.what.ifindex == old.ifindex && found.what.address.is_ipv4() && stays(&found.what)
-        });
-    state.routes.iter().filter(move |found| {
-        let route = &found.what;
-        let through = route.next_hops.iter().any(|hop| hop.ifindex == Some(old.ifindex));
-        found.is_ours()
-            && (route.preferred_source == Some(old.address)
-                || (last && through && route.destination.is_ipv4()))
-    })
+/// Routes of ours that the kernel drops or changes when an address goes: with the last IPv4 address of a device all its
+/// IPv4 routes go (`fib_disable_ip`, net/ipv4/fib_frontend.c), with any address those that name it as their source.
+struct Dependent<'a> {
+    by_source: HashMap<IpAddr, Vec<&'a Found<Route>>>,
+    /// IPv4 routes of the devices that will have no IPv4 address.
+    by_device: HashMap<u32, Vec<&'a Found<Route>>>,
+}
+
+impl<'a> Dependent<'a> {
+    fn of(state: &'a State, has_ipv4: HashSet<u32>) -> Dependent<'a> {
+        let mut dependent = Dependent { by_source: HashMap::new(), by_device: HashMap::new() };
+        for found in state.routes.iter().filter(|found| found.is_ours()) {
+            if let Some(source) = found.what.preferred_source {
+                dependent.by_source.entry(source).or_default().push(found);
+            }
+            let devices = found.what.next_hops.iter().filter_map(|hop| hop.ifindex);
+            for device in
+                devices.filter(|device| found.what.destination.is_ipv4() && !has_ipv4.contains(device))
+            {
+                dependent.by_device.entry(device).or_default().push(found);
+            }
+        }
+        dependent
+    }
+
+    fn take(&mut self, old: &Address) -> Vec<&'a Found<Route>> {
+        let mut routes = self.by_source.remove(&old.address).unwrap_or_default();
+        if old.address.is_ipv4() {
+            routes.extend(self.by_device.remove(&old.ifindex).unwrap_or_default());
+        }
+        routes
+    }
 }
 
 type RouteKey = (IpAddr, u8, u32, u32);
@@ -320,17 +351,20 @@ fn same_route(actual: &Route, desired: &Route) -> bool {
         && desired.next_hops.iter().all(|hop| actual.next_hops.iter().any(|found| same_hop(found, hop)))
 }
 
-fn routes(state: &State, desired: &[Route], lost: &[Route], steps: &mut Vec<Step>) {
+fn routes(state: &State, desired: &[Route], lost: &HashSet<RouteKey>, steps: &mut Vec<Step>) {
+    let mut existing: HashMap<RouteKey, Vec<&Found<Route>>> = HashMap::new();
+    for found in &state.routes {
+        existing.entry(route_key(&found.what)).or_default().push(found);
+    }
     for wanted in desired {
-        let mut existing = state.routes.iter().filter(|found| route_key(&found.what) == route_key(wanted));
-        let ours = existing.clone().find(|found| found.is_ours());
-        let is_lost = ours.is_some_and(|found| lost.contains(&found.what));
-        if !is_lost && existing.any(|found| same_route(&found.what, wanted)) {
+        let key = route_key(wanted);
+        let existing = existing.get(&key).map_or(&[][..], Vec::as_slice);
+        if !lost.contains(&key) && existing.iter().any(|found| same_route(&found.what, wanted)) {
             continue;
         }
         let put = |replace| Op::PutRoute { route: wanted.clone(), protocol: PROTOCOL, replace };
         let text = route_text(wanted, state);
-        steps.push(match ours {
+        steps.push(match existing.iter().find(|found| found.is_ours()) {
             Some(old) => {
                 let undo = Op::PutRoute { route: old.what.clone(), protocol: old.protocol, replace: true };
                 Step::new(format!("~ {text}"), put(true), [undo])
@@ -341,21 +375,23 @@ fn routes(state: &State, desired: &[Route], lost: &[Route], steps: &mut Vec<Step
             }
         });
     }
-    for found in state.routes.iter().filter(|found| found.is_ours()) {
-        if !desired.iter().any(|wanted| route_key(wanted) == route_key(&found.what)) {
-            steps.push(Step::new(
-                format!("- {}", route_text(&found.what, state)),
-                Op::RemoveRoute { route: found.what.clone(), protocol: found.protocol },
-                [Op::PutRoute { route: found.what.clone(), protocol: found.protocol, replace: true }],
-            ));
-        }
+    let wanted: HashSet<_> = desired.iter().map(route_key).collect();
+    for found in
+        state.routes.iter().filter(|found| found.is_ours() && !wanted.contains(&route_key(&found.what)))
+    {
+        steps.push(Step::new(
+            format!("- {}", route_text(&found.what, state)),
+            Op::RemoveRoute { route: found.what.clone(), protocol: found.protocol },
+            [Op::PutRoute { route: found.what.clone(), protocol: found.protocol, replace: true }],
+        ));
     }
 }
 
 fn neighbors(state: &State, desired: &[Neighbor], steps: &mut Vec<Step>) {
     let key = |n: &Neighbor| (n.ifindex, n.address, n.mac.is_none());
+    let existing: HashMap<_, _> = state.neighbors.iter().map(|found| (key(&found.what), found)).collect();
     for wanted in desired {
-        let existing = state.neighbors.iter().find(|found| key(&found.what) == key(wanted));
+        let existing = existing.get(&key(wanted));
         if existing.is_some_and(|found| found.what == *wanted) {
             continue;
         }
@@ -369,14 +405,14 @@ fn neighbors(state: &State, desired: &[Neighbor], steps: &mut Vec<Step>) {
             [undo],
         ));
     }
-    for found in state.neighbors.iter().filter(|found| found.is_ours()) {
-        if !desired.iter().any(|wanted| key(wanted) == key(&found.what)) {
-            steps.push(Step::new(
-                format!("- {}", neighbor_text(&found.what, state)),
-                Op::RemoveNeighbor(found.what.clone()),
-                [Op::PutNeighbor { neighbor: found.what.clone(), protocol: found.protocol }],
-            ));
-        }
+    let wanted: HashSet<_> = desired.iter().map(key).collect();
+    for found in state.neighbors.iter().filter(|found| found.is_ours() && !wanted.contains(&key(&found.what)))
+    {
+        steps.push(Step::new(
+            format!("- {}", neighbor_text(&found.what, state)),
+            Op::RemoveNeighbor(found.what.clone()),
+            [Op::PutNeighbor { neighbor: found.what.clone(), protocol: found.protocol }],
+        ));
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    #[error("{0}")]
+    Undo(String),
     #[error("start the watch thread: {0}")]
     Thread(#[source] io::Error),
 }

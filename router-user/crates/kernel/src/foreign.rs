@@ -47,6 +47,10 @@ const HOOKS: [&str; 4] = ["ingress", "prerouting", "forward", "postrouting"];
 const EFFECTS: [&str; 10] =
     ["drop", "reject", "queue", "dnat", "snat", "masquerade", "redirect", "tproxy", "synproxy", "mangle"];
 
+/// The same as targets of iptables, when it speaks to nftables.
+const TARGETS: [&str; 9] =
+    ["REJECT", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "QUEUE", "NFQUEUE", "TPROXY"];
+
 #[derive(Default)]
 struct Chain {
     is_on_the_way: bool,
@@ -94,6 +98,10 @@ fn collect(statement: &Value, chain: &mut Chain) {
     for (name, argument) in statement {
         if EFFECTS.contains(&name.as_str()) {
             chain.effects.insert(name.clone());
+        }
+        let target = argument.get("name").and_then(Value::as_str).filter(|target| TARGETS.contains(target));
+        if let ("xt", Some(target)) = (name.as_str(), target) {
+            chain.effects.insert(target.to_lowercase());
         }
         if name == "jump" || name == "goto" {
             chain.jumps.extend(argument.get("target").and_then(Value::as_str).map(str::to_owned));
@@ -176,6 +184,16 @@ mod tests {
                 {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["invalid", {"drop": null}]]}}}]}}]}"#;
         let found: Vec<_> = from_nft(text.as_bytes()).into_iter().map(|rule| rule.what).collect();
         assert_eq!(found, ["policy drop", "drop"]);
+    }
+
+    #[test]
+    fn targets_of_iptables_count() {
+        let text = r#"{"nftables": [
+            {"chain": {"family": "ip", "table": "nat", "name": "POSTROUTING", "hook": "postrouting"}},
+            {"rule": {"family": "ip", "table": "nat", "chain": "POSTROUTING", "expr": [
+                {"xt": {"type": "match", "name": "comment"}}, {"xt": {"type": "target", "name": "MASQUERADE"}}]}}]}"#;
+        let found: Vec<_> = from_nft(text.as_bytes()).into_iter().map(|rule| rule.what).collect();
+        assert_eq!(found, ["masquerade"]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::MetadataExt;
 
 use futures::{Stream, TryStreamExt};
 use plan::HostFacts;
@@ -91,7 +90,9 @@ impl Kernel {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut stream = Box::pin(self.route_messages(family));
             while let Some(message) = stream.try_next().await.map_err(|source| read("routes", source))? {
-                if let Some(route) = route(&message)
+                // Routes for a type of service or a source are none of ours, nor in the way of ours.
+                let special = message.header.tos != 0 || message.header.source_prefix_length != 0;
+                if let Some(route) = route(&message).filter(|_| !special)
                     && keep(&route)
                 {
                     routes.push(route);
@@ -131,14 +132,10 @@ pub(crate) fn read(what: &'static str, source: rtnetlink::Error) -> Error {
     Error::Read { what, source: Box::new(source) }
 }
 
-/// True in the network namespace of process 1, or with a UTS namespace other than its.
+/// True in the initial network namespace. That one alone shows the limits of the whole host, and it can be told without
+/// the right to look at process 1: `net_core_table`, net/core/sysctl_net_core.c
 fn owns_hostname() -> bool {
-    let inode = |path| std::fs::metadata(path).map(|m| m.ino()).ok();
-    let same = |kind: &str| {
-        let own = inode(format!("/proc/thread-self/ns/{kind}"));
-        own.is_some() && own == inode(format!("/proc/1/ns/{kind}"))
-    };
-    same("net") || !same("uts")
+    std::path::Path::new("/proc/sys/net/core/netdev_max_backlog").exists()
 }
 
 fn host_link(message: LinkMessage) -> HostLink {

@@ -22,6 +22,18 @@ pub(crate) fn write(key: &str, value: &str) -> Result<(), Error> {
     std::fs::write(path(key), value).map_err(|source| Error::File { path: path(key), source })
 }
 
+/// Whether two texts are one value. Times are kept in ticks of the kernel's clock, of 1 to 10 ms each.
+pub(crate) fn same(key: &str, a: &str, b: &str) -> bool {
+    const TICK_MS: u64 = 10;
+    if a == b {
+        return true;
+    }
+    match (a.parse::<i64>(), b.parse::<i64>()) {
+        (Ok(a), Ok(b)) if key.ends_with("_ms") || key == "net/ipv4/icmp_ratelimit" => a.abs_diff(b) < TICK_MS,
+        _ => false,
+    }
+}
+
 /// Whether writing `value` lets the kernel forward packets that it did not forward before.
 pub(crate) fn opens_forwarding(key: &str, value: &str) -> bool {
     let forwards = key == "net/ipv4/ip_forward" || (key.contains("/conf/") && key.ends_with("/forwarding"));

@@ -39,7 +39,7 @@ pub struct HostFacts {
     pub addresses: Vec<HostAddress>,
     /// Operator's names for ports: RouterOS name -> host link name (`--port ether1=enp3s0`).
     pub ports: BTreeMap<String, String>,
-    /// The host name is ours to set: this is the host's own network namespace, or we have a UTS namespace of our own.
+    /// The host name is ours to set: this is the host's own network namespace.
     pub owns_hostname: bool,
     /// `uname -r`.
     pub kernel_release: String,

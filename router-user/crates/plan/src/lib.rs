@@ -1,7 +1,95 @@
 //! Configuration tree -> desired state: kernel objects and the data plane's image. Pure: no I/O.
 
+mod addresses;
 pub mod desired;
 pub mod facts;
+mod image;
+mod neighbors;
+mod net;
+mod ports;
+mod routes;
+mod settings;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use config::{Error, Errors, Item, Tree};
+use serde::de::DeserializeOwned;
 
 pub use desired::Desired;
+use desired::Inactive;
 pub use facts::HostFacts;
+pub use view::VIEWS;
+
+use addresses::Own;
+use ports::{Port, Ports};
+use settings::Settings;
+
+/// What the configuration asks of this host. An item that cannot have effect on it now (an absent port, a gateway out
+/// of reach) is listed in [`Desired::inactive`]; that is no error.
+pub fn compile(tree: &Tree, facts: &HostFacts) -> Result<Desired, Errors> {
+    let settings = Settings::read(tree)?;
+    let mut plan = Plan { tree, facts, errors: Vec::new(), desired: Desired::default() };
+    let ports = Ports::resolve(&mut plan);
+    let own = addresses::compile(&mut plan, &ports, &settings);
+    routes::compile(&mut plan, &ports, &own, &settings);
+    neighbors::compile(&mut plan, &ports, &settings);
+    let managed = managed(&ports, &own);
+    settings::compile(&mut plan, &managed, &settings);
+    plan.desired.image = image::compile(&managed, &own, &settings);
+    if plan.errors.is_empty() { Ok(plan.desired) } else { Err(Errors(plan.errors)) }
+}
+
+/// The ports that packets are routed on: those of `/interface ethernet`, and others that have an address.
+fn managed<'a>(ports: &Ports<'a>, own: &Own<'a>) -> Vec<Port<'a>> {
+    let mut managed: Vec<Port<'a>> = Vec::new();
+    let mut known = HashSet::new();
+    for port in ports.all().chain(own.configured.iter().map(|(port, _)| port)) {
+        if !port.link.loopback && known.insert(port.link.ifindex) {
+            managed.push(port.clone());
+        }
+    }
+    managed
+}
+
+/// A compilation under way.
+struct Plan<'a> {
+    tree: &'a Tree,
+    facts: &'a HostFacts,
+    errors: Vec<Error>,
+    desired: Desired,
+}
+
+impl<'a> Plan<'a> {
+    /// The items of a menu that are not disabled, each with its typed view.
+    fn items<V: DeserializeOwned>(&mut self, menu: &str) -> Vec<(&'a Item, V)> {
+        let mut views = Vec::new();
+        for item in self.tree.items(menu).filter(|item| !item.is_disabled()) {
+            match item.view() {
+                Ok(view) => views.push((item, view)),
+                Err(error) => self.errors.push(error),
+            }
+        }
+        views
+    }
+
+    /// Reads a value that the schema has checked already.
+    fn parse<T>(&mut self, item: &Item, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let value = parse(text);
+        if value.is_none() {
+            self.errors.push(Error::new(item.span().unwrap_or_default(), format!("invalid value {text}")));
+        }
+        value
+    }
+
+    fn inactive(&mut self, menu: &str, item: &Item, reason: impl Into<String>) {
+        self.desired.inactive.push(Inactive {
+            menu: format!("/{menu}"),
+            item: item.id().0,
+            reason: reason.into(),
+        });
+    }
+}

@@ -1,0 +1,94 @@
+//! Verbs that the daemon answers.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use management::client::{self, Error};
+use management::protocol::{Apply, Export, Request, Text};
+use management::{Instance, Paths};
+
+use crate::cli::routerctl::{Common, Verb};
+use crate::ctl::{show, target};
+use crate::daemon::detach;
+use crate::files;
+
+pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
+    let (instance, paths) = target(common)?;
+    // The file and its text, for errors that point into it.
+    let mut source: Option<(String, String)> = None;
+    let request = match verb {
+        Verb::Apply(apply) => {
+            let text = files::read(&apply.file)?;
+            let name = apply.file.display().to_string();
+            source = Some((name.clone(), text.clone()));
+            Request::Apply(Apply {
+                file: Text { format: files::format(&apply.file), text },
+                name,
+                comment: apply.comment,
+                confirm_seconds: apply.confirm,
+                accept_gaps: apply.accept_gaps,
+            })
+        }
+        Verb::Diff { file } => {
+            let text = files::read(&file)?;
+            source = Some((file.display().to_string(), text.clone()));
+            Request::Diff(Text { format: files::format(&file), text })
+        }
+        Verb::Confirm => Request::Confirm,
+        Verb::Export(export) => Request::Export(Export {
+            format: export.format.into(),
+            menu: export.menu,
+            sensitive: export.show_sensitive,
+            verbose: export.verbose,
+        }),
+        Verb::Print { menu, arguments } => {
+            let menu = menu.trim_start_matches('/').replace('/', " ");
+            command(format!("/{menu} print {}", arguments.join(" ")), &mut source)
+        }
+        Verb::RouterOs(words) => command(words.join(" "), &mut source),
+        Verb::Status => Request::Status,
+        Verb::History(history) => match history.version {
+            None => Request::History,
+            Some(number) => Request::Version { number, compare: history.diff },
+        },
+        Verb::Rollback { version, confirm } => {
+            Request::Rollback { number: version, confirm_seconds: confirm }
+        }
+        Verb::Reload => Request::Reload,
+        Verb::Detach => return detach(&instance, &paths),
+        other => bail!("not a request: {other:?}"),
+    };
+    match client::call(&paths.socket(), &request, |_| true) {
+        Ok(answer) => {
+            show::answer(&answer, common.json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Error::Failed(failure)) if !common.json && !failure.errors.is_empty() => {
+            let (name, text) = source.unwrap_or_default();
+            eprint!("{}", files::explain(&name, &text, &failure.errors));
+            if !text.is_empty() && name != COMMAND {
+                eprintln!("routerctl: {}", failure.message);
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error).with_context(|| format!("instance {instance}")),
+    }
+}
+
+const COMMAND: &str = "command";
+
+fn command(line: String, source: &mut Option<(String, String)>) -> Request {
+    *source = Some((COMMAND.into(), line.clone()));
+    Request::Command { line }
+}
+
+/// The daemon does it itself and ends; where none runs, it is done here.
+fn detach(instance: &Instance, paths: &Paths) -> anyhow::Result<ExitCode> {
+    match client::call(&paths.socket(), &Request::Detach, |_| true) {
+        Ok(_) | Err(Error::NotRunning(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    detach::from_outside(instance, paths)?;
+    show::print(&format!("instance {instance}: plain Linux again"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,182 @@
+//! Requests from the control socket.
+
+use config::{ExportOptions, Tree};
+use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Request, Text};
+use management::store::{Source, fingerprint};
+
+use crate::daemon::router::{Change, Router, Trial};
+use crate::{difference, files};
+
+impl Router {
+    /// Everything but streams.
+    pub async fn answer(&mut self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Status => Ok(Answer::Status(Box::new(self.status().await))),
+            Request::Apply(apply) => self.apply(apply).await.map(Answer::Applied),
+            Request::Confirm => self.confirm(),
+            Request::Diff(text) => self.diff(&text).await,
+            Request::Export(export) => self.export(&export),
+            Request::Command { line } => self.command(&line).await,
+            Request::History => Ok(Answer::History(self.store.history().map_err(failed)?)),
+            Request::Version { number, compare } => self.version(number, compare),
+            Request::Rollback { number, confirm_seconds } => {
+                self.rollback(number, confirm_seconds).await.map(Answer::Applied)
+            }
+            Request::Reload => self.reload().await.map(Answer::Applied),
+            Request::Detach | Request::Trace(_) => Err(Failure::new("not a request of this kind")),
+        }
+    }
+
+    async fn apply(&mut self, apply: Apply) -> Result<Applied, Failure> {
+        let tree = read(&apply.file)?;
+        let change = Change {
+            tree,
+            origin: format!("apply {}", apply.name),
+            comment: apply.comment,
+            source: None,
+            trial: apply.confirm_seconds.map_or(Trial::End, Trial::Begin),
+            gaps_accepted: apply.accept_gaps,
+        };
+        self.change(change).await.map_err(failed_change)
+    }
+
+    fn confirm(&mut self) -> Result<Answer, Failure> {
+        if self.store.current().is_none_or(|version| version.meta.pending.is_none()) {
+            return Err(Failure::new("nothing waits for confirmation"));
+        }
+        let version = self.store.confirm().map_err(failed)?;
+        tracing::info!("version {version} confirmed");
+        Ok(Answer::Text(format!("version {version} stays")))
+    }
+
+    async fn diff(&mut self, text: &Text) -> Result<Answer, Failure> {
+        let tree = read(text)?;
+        let facts = self.kernel.facts(&self.setup.ports).await.map_err(failed)?;
+        let desired = plan::compile(&tree, &facts).map_err(|errors| files::failure(&errors))?;
+        let steps = self.kernel.diff(&desired).await.map_err(failed)?;
+        let mut steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        steps.extend(difference::images(self.desired.as_ref().map(|d| &d.image), &desired.image));
+        Ok(Answer::Steps(steps))
+    }
+
+    fn export(&self, export: &Export) -> Result<Answer, Failure> {
+        let menu = export.menu.as_deref().map(menu_path);
+        if let Some(menu) = &menu
+            && !config::schema::menus().any(|m| m.path == *menu || m.path.starts_with(&format!("{menu}/")))
+        {
+            return Err(Failure::new(format!("no such menu /{menu}")));
+        }
+        Ok(Answer::Text(match export.format {
+            Format::Yaml => String::new(),
+            Format::Rsc => config::export(
+                &self.tree,
+                &ExportOptions {
+                    sensitive: export.sensitive,
+                    verbose: export.verbose,
+                    menu,
+                    ..Default::default()
+                },
+            ),
+        }))
+    }
+
+    async fn command(&mut self, line: &str) -> Result<Answer, Failure> {
+        let mut tree = self.tree.clone();
+        let output = config::run(&mut tree, line).map_err(|errors| files::failure(&errors))?;
+        if output.changed {
+            let change = Change {
+                tree,
+                origin: line.trim().chars().take(200).collect(),
+                comment: None,
+                source: None,
+                trial: Trial::Keep,
+                gaps_accepted: self.gaps_accepted(),
+            };
+            let applied = self.change(change).await.map_err(failed_change)?;
+            tracing::info!(version = applied.version, "command: {}", line.trim());
+        }
+        Ok(Answer::Text(output.text))
+    }
+
+    fn version(&self, number: u32, compare: bool) -> Result<Answer, Failure> {
+        let version = self.store.version(number).map_err(failed)?;
+        let tree = Router::read(Format::Rsc, &version.text).map_err(|errors| files::failure(&errors))?;
+        let old = public(&tree);
+        Ok(Answer::Text(if compare { difference::texts(&old, &public(&self.tree)) } else { old }))
+    }
+
+    async fn rollback(&mut self, number: u32, confirm: Option<u64>) -> Result<Applied, Failure> {
+        let version = self.store.version(number).map_err(failed)?;
+        let tree = Router::read(Format::Rsc, &version.text).map_err(|errors| files::failure(&errors))?;
+        let change = Change {
+            tree,
+            origin: format!("rollback {number}"),
+            comment: version.meta.comment,
+            source: None,
+            trial: confirm.map_or(Trial::End, Trial::Begin),
+            gaps_accepted: version.meta.gaps_accepted,
+        };
+        self.change(change).await.map_err(failed_change)
+    }
+
+    /// Loads the file of `--config` again. That it was refused is to be seen in the status until it is taken.
+    pub async fn reload(&mut self) -> Result<Applied, Failure> {
+        let result = self.load().await;
+        self.file_fault = result.as_ref().err().map(|failure| match failure.errors.first() {
+            Some(first) => format!("the file was refused: line {}: {}", first.line, first.message),
+            None => format!("the file was refused: {}", failure.message),
+        });
+        result
+    }
+
+    async fn load(&mut self) -> Result<Applied, Failure> {
+        let Some(path) = self.setup.config.clone() else {
+            return Err(Failure::new("routerd was started without --config: there is no file to load again"));
+        };
+        if self.store.current().is_some_and(|version| version.meta.pending.is_some()) {
+            return Err(Failure::new("a configuration waits for confirmation: confirm or roll back first"));
+        }
+        let text = files::read(&path).map_err(failed_change)?;
+        let hash = fingerprint(text.as_bytes());
+        let tree = Router::read(files::format(&path), &text).map_err(|errors| files::failure(&errors))?;
+        let change = Change {
+            tree,
+            origin: format!("reload {}", path.display()),
+            comment: None,
+            source: Some(Source { path, hash }),
+            trial: Trial::End,
+            gaps_accepted: self.gaps_accepted(),
+        };
+        self.change(change).await.map_err(failed_change)
+    }
+
+    fn gaps_accepted(&self) -> bool {
+        self.store.current().is_some_and(|version| version.meta.gaps_accepted)
+    }
+}
+
+fn read(file: &Text) -> Result<Tree, Failure> {
+    Router::read(file.format, &file.text).map_err(|errors| files::failure(&errors))
+}
+
+fn public(tree: &Tree) -> String {
+    config::export(tree, &ExportOptions::default())
+}
+
+/// `/ip address` and `ip/address` are `ip/address`.
+fn menu_path(text: &str) -> String {
+    let words: Vec<&str> = text.split(['/', ' ']).filter(|word| !word.is_empty()).collect();
+    words.join("/")
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    failed_change(anyhow::Error::new(error))
+}
+
+/// Errors of a configuration keep their places.
+pub fn failed_change(error: anyhow::Error) -> Failure {
+    match error.downcast_ref::<config::Errors>() {
+        Some(errors) => files::failure(errors),
+        None => Failure::new(format!("{error:#}")),
+    }
+}

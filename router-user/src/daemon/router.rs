@@ -1,0 +1,190 @@
+//! The router: the configuration in force, and the three things that make it true.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use config::Tree;
+use dataplane::{Dataplane, Pulse};
+use kernel::Kernel;
+use management::protocol::{Applied, Format};
+use management::status::{Kept, RouteCache};
+use management::store::{Commit, Pending, Source, Store};
+use management::{Instance, Paths};
+use plan::Desired;
+
+use crate::daemon::transaction;
+use crate::files;
+
+/// What the command line says.
+pub struct Setup {
+    pub instance: Instance,
+    pub paths: Paths,
+    /// The file of `--config`, absolute.
+    pub config: Option<PathBuf>,
+    /// RouterOS name -> host link.
+    pub ports: BTreeMap<String, String>,
+    pub accept_gaps: bool,
+}
+
+pub struct Router {
+    pub setup: Setup,
+    pub store: Store,
+    pub kernel: Kernel,
+    pub plane: Dataplane,
+    pub pulse: Pulse,
+    pub tree: Tree,
+    /// What was made true last; None before the first time, when an earlier process may have left an image active.
+    pub desired: Option<Desired>,
+    /// Lines of the export that have no effect.
+    pub kept: Vec<Kept>,
+    pub started: Instant,
+    /// How the data plane was found at start.
+    pub found: String,
+    pub route_cache: RouteCache,
+    /// Why the host is not as configured.
+    pub fault: Option<String>,
+    /// Why the file of `--config` was refused when it was loaded last.
+    pub file_fault: Option<String>,
+}
+
+/// A configuration to be made the current one.
+pub struct Change {
+    pub tree: Tree,
+    pub origin: String,
+    pub comment: Option<String>,
+    /// None: that of the version before.
+    pub source: Option<Source>,
+    pub trial: Trial,
+    pub gaps_accepted: bool,
+}
+
+/// What becomes of a trial that runs, and whether one begins.
+pub enum Trial {
+    /// A live command: belongs to the trial, if there is one.
+    Keep,
+    /// Ends a trial that runs.
+    End,
+    /// Begins one of so many seconds; a trial that runs already goes on returning to where it began.
+    Begin(u64),
+}
+
+impl Router {
+    /// Makes a configuration the current one, as a whole or not at all.
+    pub async fn change(&mut self, change: Change) -> anyhow::Result<Applied> {
+        let text = files::stored(&change.tree);
+        let kept = Router::check(&text)?;
+        let current = self.store.current().map(|version| version.meta.clone());
+        let running = current.as_ref().and_then(|meta| meta.pending.clone());
+        let pending = match change.trial {
+            Trial::Keep => running,
+            Trial::End => None,
+            Trial::Begin(seconds) => {
+                let now = current.as_ref().map_or(0, |meta| meta.version);
+                Some(Pending::after_seconds(running.map_or(now, |p| p.revert_to), seconds))
+            }
+        };
+        let confirm_seconds = pending.as_ref().map(|p| p.left_ms().div_ceil(1000));
+        let commit = Commit {
+            origin: change.origin,
+            comment: change.comment,
+            source: change.source.or_else(|| current.as_ref().and_then(|meta| meta.source.clone())),
+            pending,
+            gaps_accepted: change.gaps_accepted || self.setup.accept_gaps,
+        };
+        let same = current.as_ref().is_some_and(|meta| {
+            meta.pending == commit.pending
+                && meta.source == commit.source
+                && commit.comment.is_none()
+                && self.store.current().is_some_and(|version| version.text == text)
+        });
+        let gaps_accepted = commit.gaps_accepted;
+        let mut applied = self.converge(&change.tree, (!same).then_some((commit, text))).await?;
+        self.tree = change.tree;
+        self.kept = kept;
+        applied.kept = self.kept.len();
+        applied.confirm_seconds = confirm_seconds;
+        applied.warnings.extend(self.gap_warning(gaps_accepted));
+        Ok(applied)
+    }
+
+    /// Makes the current configuration true again; zero steps where it is.
+    pub async fn reconcile(&mut self) -> anyhow::Result<Applied> {
+        let tree = self.tree.clone();
+        self.converge(&tree, None).await
+    }
+
+    async fn converge(&mut self, tree: &Tree, commit: Option<(Commit, String)>) -> anyhow::Result<Applied> {
+        let facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
+        let desired = plan::compile(tree, &facts)?;
+        let generation = self.pulse.read().generation;
+        let store = &mut self.store;
+        let before = self.desired.as_ref().map(|desired| &desired.image);
+        let result = transaction::run(&self.kernel, &mut self.plane, before, &desired, || {
+            if let Some((commit, text)) = commit {
+                store.commit(commit, text)?;
+            }
+            Ok(())
+        })
+        .await;
+        let steps = result?;
+        let mut locals: Vec<_> = facts.addresses.iter().map(|a| (a.address, a.ifindex)).collect();
+        locals.extend(desired.addresses.iter().map(|a| (a.address, a.ifindex)));
+        self.plane.set_locals(&locals).context("tell the data plane the host's addresses")?;
+        let new_image = self.pulse.read().generation != generation;
+        let warnings = desired
+            .inactive
+            .iter()
+            .map(|i| format!("inactive: {} {}: {}", i.menu, config_item(i.item), i.reason))
+            .collect();
+        self.desired = Some(desired);
+        self.fault = None;
+        for step in &steps {
+            tracing::info!("{step}");
+        }
+        let version = self.store.current().map_or(0, |version| version.meta.version);
+        Ok(Applied { version, steps, new_image, kept: self.kept.len(), warnings, confirm_seconds: None })
+    }
+
+    /// What would be stored must be loadable, or the next start could not.
+    fn check(text: &str) -> anyhow::Result<Vec<Kept>> {
+        let again = config::import(&Tree::new(), text).map_err(|errors| {
+            anyhow!("the configuration can't be stored: its own export is refused: {errors}")
+        })?;
+        if files::stored(&again.tree) != text {
+            return Err(anyhow!("the configuration can't be stored: its export reads differently"));
+        }
+        Ok(again.notes.into_iter().map(files::kept).collect())
+    }
+
+    /// Loads a text as the whole configuration.
+    pub fn read(format: Format, text: &str) -> Result<Tree, config::Errors> {
+        let base = Tree::new();
+        match format {
+            Format::Rsc => config::import(&base, text),
+            Format::Yaml => config::import(&base, text),
+        }
+        .map(|outcome| outcome.tree)
+    }
+
+    /// Firewall lines that are not in force.
+    pub fn gaps(&self) -> Vec<Kept> {
+        self.kept.iter().filter(|kept| files::is_gap(&kept.menu)).cloned().collect()
+    }
+
+    fn gap_warning(&self, accepted: bool) -> Option<String> {
+        let gaps = self.gaps().len();
+        (gaps > 0 && !accepted).then(|| {
+            format!(
+                "{gaps} firewall lines are NOT in force: packets they would stop are forwarded \
+                 (routerctl status lists them; --accept-gaps if that is known)"
+            )
+        })
+    }
+}
+
+/// `*1A`, as RouterOS prints it.
+pub fn config_item(id: u32) -> String {
+    format!("*{id:X}")
+}

@@ -1,0 +1,320 @@
+//! The loop: signals, requests, changes of the host, timers, one after the other.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use dataplane::Mode;
+use kernel::Change as Seen;
+use management::protocol::{Answer, Failure, Request};
+use management::status::RouteCache;
+use management::{Instance, Paths, server};
+use sd_notify::NotifyState;
+use serde_json::Value;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::cli::routerd::Run;
+use crate::daemon::begin;
+use crate::daemon::changes::{self, Changes};
+use crate::daemon::detach;
+use crate::daemon::router::{Router, Setup};
+use crate::daemon::signals::{Event, Signals};
+
+/// Changes of the host that come together are planned together.
+const GATHER: Duration = Duration::from_millis(3);
+/// A query of rules and routes for the cache reads all of them, so not at each of many route changes.
+const CACHE_QUERY: Duration = Duration::from_millis(500);
+/// Between two attempts to make true what failed.
+const RETRY: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Neighbours in use are probed before the kernel takes them for stale (base_reachable_time is 30 s).
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+struct Job {
+    request: Request,
+    reply: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+/// Passes requests on to the loop.
+struct Desk(mpsc::Sender<Job>);
+
+impl server::Handler for Desk {
+    async fn handle(&self, request: Request, _events: mpsc::Sender<Value>) -> Result<Answer, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| Failure::new("routerd is about to end");
+        self.0.send(Job { request, reply }).await.map_err(|_| Failure::new("routerd is about to end"))?;
+        answer.await.map_err(gone)?
+    }
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Stop,
+    Detach,
+}
+
+/// Runs the router until it is told to stop.
+pub async fn run(run: &Run, instance: Instance, paths: Paths) -> anyhow::Result<()> {
+    let mut signals = Signals::open().context("receive signals")?;
+    let listener = server::bind(&paths.socket())?;
+    let socket = paths.socket();
+    let options = dataplane_options(run, &instance, &paths)?;
+    let config =
+        run.config.as_deref().map(std::path::absolute).transpose().context("find the working directory")?;
+    let ports = run.ports.iter().cloned().collect();
+    let setup = Setup { instance, paths, config, ports, accept_gaps: run.accept_gaps };
+    let router = begin::router(setup, options).await?;
+    let end = Loop::new(router).run(&mut signals, listener).await;
+    // The socket is ours as long as the lock is held.
+    if let Err(error) = std::fs::remove_file(&socket) {
+        tracing::warn!("remove {}: {error}", socket.display());
+    }
+    let (router, end) = end?;
+    if end == End::Detach || run.detach_on_exit {
+        detach::router(router.kernel, router.plane).await?;
+    } else {
+        tracing::info!("ended; traffic flows on");
+    }
+    Ok(())
+}
+
+fn dataplane_options(run: &Run, instance: &Instance, paths: &Paths) -> anyhow::Result<dataplane::Options> {
+    let mut options = dataplane::Options {
+        instance: instance.name().to_owned(),
+        bpffs: paths.pins.clone(),
+        ..dataplane::Options::default()
+    };
+    for (port, mode) in &run.port_modes {
+        let mode = match mode.as_str() {
+            "auto" => Mode::Auto,
+            "xdp" => Mode::Xdp,
+            "tc" => Mode::Tc,
+            "generic" => Mode::Generic,
+            _ => bail!("--port-mode {port}={mode}: auto, xdp, tc or generic is wanted"),
+        };
+        match port.as_str() {
+            "all" => options.default_mode = mode,
+            _ => drop(options.port_modes.insert(port.clone(), mode)),
+        }
+    }
+    Ok(options)
+}
+
+struct Loop {
+    router: Router,
+    /// When the configuration is to be made true again.
+    reconcile_at: Option<Instant>,
+    cache_query_at: Option<Instant>,
+}
+
+impl Loop {
+    fn new(router: Router) -> Loop {
+        Loop { router, reconcile_at: None, cache_query_at: None }
+    }
+
+    async fn run(mut self, signals: &mut Signals, listener: UnixListener) -> anyhow::Result<(Router, End)> {
+        let changes = Changes::default();
+        let _watch = self.watch(&changes)?;
+        let (jobs, mut queue) = mpsc::channel(16);
+        tokio::spawn(server::serve(listener, Arc::new(Desk(jobs))));
+        self.beat();
+        self.query_cache().await;
+        // What changed between the first plan and the watch is seen now.
+        self.reconcile().await;
+        self.ready(&[NotifyState::Ready]);
+
+        let mut keep_alive = interval(KEEP_ALIVE);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                event = signals.next() => match event.context("receive signals")? {
+                    Event::Reload => self.reload().await,
+                    Event::Stop => return Ok(self.end(End::Stop)),
+                },
+                bits = changes.next() => self.changed(bits).await,
+                () = due(self.reconcile_at) => self.reconcile().await,
+                () = due(self.cache_query_at) => self.query_cache().await,
+                () = trial_over(&self.router) => self.give_way().await,
+                Some(job) = queue.recv() => {
+                    if job.request == Request::Detach {
+                        // A client that has gone needs no answer.
+                        let _ = job.reply.send(Ok(Answer::Text("detaching".into())));
+                        return Ok(self.end(End::Detach));
+                    }
+                    let answer = self.router.answer(job.request).await;
+                    let _ = job.reply.send(answer);
+                    self.tell_status();
+                }
+                _ = keep_alive.tick() => self.keep_alive().await,
+            }
+        }
+    }
+
+    /// The watch thread acts on the data plane itself, within a millisecond; planning follows here.
+    fn watch(&self, changes: &Changes) -> anyhow::Result<kernel::Watch> {
+        let (pulse, changes) = (self.router.pulse.clone(), changes.clone());
+        kernel::watch(move |seen| {
+            if matches!(seen, Seen::Rules | Seen::Resync) {
+                pulse.set_cache_routes(false);
+            }
+            pulse.bump_route_epoch();
+            changes.report(match seen {
+                Seen::Links | Seen::Addresses => changes::PLAN,
+                Seen::Rules => changes::RULES,
+                Seen::Routes => changes::ROUTES,
+                Seen::Neighbor { .. } => return,
+                Seen::Resync => changes::PLAN | changes::RULES,
+            });
+        })
+        .context("watch the host")
+    }
+
+    fn beat(&self) {
+        let pulse = self.router.pulse.clone();
+        tokio::spawn(async move {
+            let mut beat = interval(HEARTBEAT);
+            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                beat.tick().await;
+                pulse.heartbeat();
+            }
+        });
+    }
+
+    async fn changed(&mut self, bits: u32) {
+        if bits & changes::RULES != 0 {
+            self.query_cache().await;
+        } else if bits & changes::ROUTES != 0 {
+            self.cache_query_at.get_or_insert(Instant::now() + CACHE_QUERY);
+        }
+        if bits & changes::PLAN != 0 {
+            let soon = Instant::now() + GATHER;
+            self.reconcile_at = Some(self.reconcile_at.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
+    async fn reconcile(&mut self) {
+        self.reconcile_at = None;
+        match self.router.reconcile().await {
+            Ok(applied) if !applied.steps.is_empty() || applied.new_image => {
+                tracing::info!(steps = applied.steps.len(), new_image = applied.new_image, "host followed");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let fault = format!("{error:#}");
+                if self.router.fault.as_ref() != Some(&fault) {
+                    tracing::error!("the host is not as configured: {fault}");
+                }
+                self.router.fault = Some(fault);
+                self.reconcile_at = Some(Instant::now() + RETRY);
+            }
+        }
+        self.tell_status();
+    }
+
+    /// Routes may be cached by destination only where nothing else decides them.
+    async fn query_cache(&mut self) {
+        self.cache_query_at = None;
+        let cache = match self.router.kernel.routes_depend_on_more_than_destination().await {
+            Ok(None) => RouteCache { on: true, reason: "routes depend on the destination alone".into() },
+            Ok(Some(reason)) => RouteCache { on: false, reason },
+            Err(error) => {
+                self.cache_query_at = Some(Instant::now() + RETRY);
+                RouteCache { on: false, reason: format!("not known: {error}") }
+            }
+        };
+        self.router.pulse.set_cache_routes(cache.on);
+        if self.router.route_cache != cache {
+            tracing::info!(on = cache.on, "route cache: {}", cache.reason);
+        }
+        self.router.route_cache = cache;
+    }
+
+    async fn keep_alive(&mut self) {
+        let used = Vec::new();
+        if let Err(error) = self.router.kernel.keep_alive(&used).await {
+            tracing::debug!("keep neighbours alive: {error}");
+        }
+    }
+
+    async fn reload(&mut self) {
+        let monotonic = NotifyState::monotonic_usec_now().ok();
+        let begun: Vec<NotifyState> = [NotifyState::Reloading].into_iter().chain(monotonic).collect();
+        self.ready(&begun);
+        match self.router.reload().await {
+            Ok(applied) => {
+                tracing::info!(version = applied.version, steps = applied.steps.len(), "reloaded");
+                for warning in &applied.warnings {
+                    tracing::warn!("{warning}");
+                }
+            }
+            Err(failure) => {
+                tracing::error!("reload: {}", failure.message);
+                for place in &failure.errors {
+                    tracing::error!("line {} column {}: {}", place.line, place.column, place.message);
+                }
+            }
+        }
+        self.ready(&[NotifyState::Ready]);
+        self.tell_status();
+    }
+
+    /// A configuration on trial was not confirmed.
+    async fn give_way(&mut self) {
+        let Some(pending) = self.router.store.current().and_then(|version| version.meta.pending.clone())
+        else {
+            return;
+        };
+        let result = match begin::unconfirmed(&self.router.store, pending.revert_to) {
+            Ok(change) => self.router.change(change).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            tracing::error!("back to version {}: {error:#}", pending.revert_to);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        self.tell_status();
+    }
+
+    fn end(self, end: End) -> (Router, End) {
+        self.ready(&[NotifyState::Stopping]);
+        (self.router, end)
+    }
+
+    /// Outside systemd there is nobody to tell.
+    fn ready(&self, states: &[NotifyState]) {
+        if let Err(error) = sd_notify::notify(states) {
+            tracing::debug!("notify systemd: {error}");
+        }
+    }
+
+    fn tell_status(&self) {
+        let router = &self.router;
+        let version = router.store.current().map_or(0, |version| version.meta.version);
+        let ports = router.plane.ports().len();
+        let line = match &router.fault {
+            Some(fault) => format!("version {version}, {ports} ports; fault: {fault}"),
+            None => format!("version {version}, {ports} ports"),
+        };
+        self.ready(&[NotifyState::Status(&line)]);
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+async fn trial_over(router: &Router) {
+    match router.store.current().and_then(|version| version.meta.pending.as_ref()) {
+        Some(trial) => tokio::time::sleep(Duration::from_millis(trial.left_ms())).await,
+        None => pending().await,
+    }
+}

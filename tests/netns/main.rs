@@ -1,0 +1,9 @@
+//! Scenarios: the real `routerd` between real hosts, in network namespaces.
+
+mod change;
+mod forward;
+mod host;
+mod icmp;
+mod refuse;
+mod support;
+mod survive;
