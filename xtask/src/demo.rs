@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the main job, shown with real traffic.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::Path,
     process::ExitCode,
@@ -71,13 +72,13 @@ struct Row {
 }
 
 /// Packets by the way they took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Paths {
     /// Forwarded or answered by XDP alone.
     xdp: u64,
     /// Everything that reached the host's stack, for whatever reason.
     host: u64,
-    dropped: u64,
+    dropped: BTreeMap<String, u64>,
 }
 
 fn rows(lab: &Lab) -> Result<Vec<Row>> {
@@ -90,7 +91,7 @@ fn rows(lab: &Lab) -> Result<Vec<Row>> {
         let before = Paths::read(&lab.router)?;
         let mut outcome = attempt().map_err(|error| format!("{error:#}"));
         signal::check()?;
-        let paths = Paths::read(&lab.router)?.since(before);
+        let paths = Paths::read(&lab.router)?.since(&before);
         if transit && outcome.is_ok() && paths.xdp <= paths.host {
             outcome = Err("it arrived, but most of it not by XDP".to_owned());
         }
@@ -100,11 +101,11 @@ fn rows(lab: &Lab) -> Result<Vec<Row>> {
     row("ping LAN1 to the WAN", true, &|| pings(lan1, "203.0.113.1"))?;
     row("ping LAN1 to LAN2", true, &|| pings(lan1, "192.168.2.100"))?;
     row("ping6 LAN1 to the WAN", true, &|| pings(lan1, "2001:db8:ffff::80"))?;
-    row("ping6 LAN2 to LAN1", true, &|| pings(lan2, "2001:db8:2::100"))?;
+    row("ping6 LAN2 to LAN1", true, &|| pings(lan2, "2001:db8:1::100"))?;
     row("HTTP LAN1 to the WAN", true, &|| fetch(lan1, "198.51.100.80:80"))?;
     row("HTTP over IPv6 LAN2 to the WAN", true, &|| fetch(lan2, "[2001:db8:ffff::80]:80"))?;
     row("UDP stream LAN1 to the WAN", true, &|| stream(lan1, wan, "198.51.100.80:5000"))?;
-    row("UDP stream over IPv6 LAN1 to LAN2", true, &|| stream(lan1, lan2, "[2001:db8:3::100]:5000"))?;
+    row("UDP stream over IPv6 LAN1 to LAN2", true, &|| stream(lan1, lan2, "[2001:db8:2::100]:5000"))?;
     row("ping LAN1 to the router itself", false, &|| pings(lan1, "192.168.1.1"))?;
     Ok(rows)
 }
@@ -153,18 +154,20 @@ impl Paths {
             };
             match row["class"].as_str() {
                 _ if ["forwarded", "icmp-sent"].contains(&name) => paths.xdp += packets,
-                Some("drop") => paths.dropped += packets,
+                Some("drop") => drop(paths.dropped.insert(name.to_owned(), packets)),
                 _ => paths.host += packets,
             }
         }
         Ok(paths)
     }
 
-    fn since(self, before: Paths) -> Paths {
+    fn since(self, before: &Paths) -> Paths {
+        let earlier = |name: &String| before.dropped.get(name).copied().unwrap_or(0);
+        let dropped = self.dropped.into_iter().map(|(name, count)| (count - earlier(&name), name));
         Paths {
             xdp: self.xdp - before.xdp,
             host: self.host - before.host,
-            dropped: self.dropped - before.dropped,
+            dropped: dropped.filter(|(count, _)| *count > 0).map(|(count, name)| (name, count)).collect(),
         }
     }
 }
@@ -178,12 +181,12 @@ fn table(rows: &[Row]) -> Table {
             Ok(detail) => ("yes", detail),
             Err(error) => ("NO", error),
         };
-        let Paths { xdp, host, dropped } = row.paths;
-        let numbers = [xdp, host, dropped].map(|count| count.to_string());
-        let [xdp, host, dropped] = &numbers;
-        table.add_row([row.what.as_str(), worked, detail, xdp, host, dropped]);
+        let Paths { xdp, host, dropped } = &row.paths;
+        let dropped: Vec<String> = dropped.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let (xdp, host, dropped) = (xdp.to_string(), host.to_string(), dropped.join(", "));
+        table.add_row([row.what.as_str(), worked, detail, &xdp, &host, &dropped]);
     }
-    for column in table.column_iter_mut().skip(3) {
+    for column in table.column_iter_mut().skip(3).take(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table

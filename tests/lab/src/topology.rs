@@ -110,25 +110,25 @@ pub fn office(prefix: Option<&str>) -> Result<Lab> {
         "ether1",
         &[
             "addr add 203.0.113.1/29 dev eth0",
-            "addr add 2001:db8:1::ffff/64 dev eth0 nodad",
+            "addr add 2001:db8:3::1/64 dev eth0 nodad",
             // The Internet behind the provider.
             "addr add 198.51.100.80/32 dev lo",
             "addr add 2001:db8:ffff::80/128 dev lo nodad",
             // No address is translated yet, so the provider's side needs the way back.
             "route add 192.168.0.0/16 via 203.0.113.2",
-            "route add 2001:db8:2::/47 via 2001:db8:1::1",
+            "route add 2001:db8:1::/64 via 2001:db8:3::2",
+            "route add 2001:db8:2::/64 via 2001:db8:3::2",
         ],
     )?;
     for (role, port, number) in [("lan1", "ether2", 1), ("lan2", "ether3", 2)] {
-        let net = number + 1;
         lab.host(
             role,
             port,
             &[
                 &format!("addr add 192.168.{number}.100/24 dev eth0"),
-                &format!("addr add 2001:db8:{net}::100/64 dev eth0 nodad"),
+                &format!("addr add 2001:db8:{number}::100/64 dev eth0 nodad"),
                 &format!("route add default via 192.168.{number}.1"),
-                &format!("route add default via 2001:db8:{net}::1"),
+                &format!("route add default via 2001:db8:{number}::1"),
             ],
         )?;
     }
