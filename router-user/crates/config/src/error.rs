@@ -24,12 +24,18 @@ pub struct Error {
 
 impl Error {
     pub fn new(span: Span, message: impl Into<String>) -> Error {
-        Error { line: span.line, column: span.column, message: message.into(), hint: None }
+        Error { line: span.line, column: span.column, message: clip(message.into()), hint: None }
     }
 
     /// Adds what could help.
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
-        self.hint = Some(hint.into());
+        self.hint = Some(clip(hint.into()));
+        self
+    }
+
+    /// Adds what could help, if anything does.
+    pub(crate) fn maybe(mut self, hint: Option<String>) -> Error {
+        self.hint = hint.map(clip);
         self
     }
 
@@ -91,13 +97,25 @@ impl Fault {
     }
 
     pub fn at(self, span: Span) -> Error {
-        Error { line: span.line, column: span.column, message: self.message, hint: self.hint }
+        Error { line: span.line, column: span.column, message: clip(self.message), hint: self.hint.map(clip) }
     }
+}
+
+/// Longest message or hint, in bytes. Words of the input are part of messages, and input can be long.
+const MAX_TEXT: usize = 240;
+
+fn clip(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push_str("...");
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// The names nearest to a mistyped one, as a hint; None where nothing is near.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    if word.is_empty() || word.len() > 64 {
+    if word.is_empty() || word.len() > 40 {
         return None;
     }
     let limit = 1 + word.len() / 4;

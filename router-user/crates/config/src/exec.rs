@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::ast::{Arg, ArgKind, Expr, Root, Statement};
 use crate::dialect;
 use crate::error::{Error, Errors, Span, nearest};
-use crate::parser::MAX_ERRORS;
+use crate::parser::{MAX_ERRORS, Parser};
 use crate::print::{self, Rows};
 use crate::query;
 use crate::schema::{self, Effect, Kind, Lookup, Menu, Property};
@@ -116,10 +116,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs all statements, then looks up the names that weren't known when they were used.
-    pub fn run(&mut self, statements: &[Statement]) -> Operand {
-        self.failed += self.errors.len();
-        let last = self.block(statements);
+    /// Runs a script, then looks up the names that weren't known when they were used.
+    pub fn run(&mut self, text: &str) -> Operand {
+        let mut parser = Parser::new(text);
+        let mut last = Operand::Nothing;
+        while let Some(statement) = parser.next_statement() {
+            last = match statement {
+                Ok(statement) => self.block(&[statement]),
+                Err(e) => {
+                    self.failed += 1;
+                    self.errors.push(e);
+                    Operand::Nothing
+                }
+            };
+            if self.errors.len() + parser.errors.len() >= MAX_ERRORS {
+                break;
+            }
+        }
+        self.failed += parser.errors.len();
+        self.errors.append(&mut parser.errors);
         self.finish_all();
         last
     }
@@ -128,10 +143,19 @@ impl<'a> Session<'a> {
     pub fn finish_all(&mut self) {
         self.resolve_pending();
         self.errors.sort_by_key(Error::span);
+        if self.errors.len() >= MAX_ERRORS {
+            self.errors.truncate(MAX_ERRORS);
+            self.errors.extend(
+                self.errors.last().map(|e| Error::new(e.span(), "too many errors, the rest is not shown")),
+            );
+        }
     }
 
     /// Carries out a command that was not written as a statement.
     pub fn entry(&mut self, command: impl FnOnce(&mut Session<'a>) -> Outcome<Command>) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
         let done = command(self).and_then(|command| {
             self.current = command.span;
             self.carry_out(command)
@@ -422,9 +446,8 @@ impl<'a> Session<'a> {
             Lookup::One(p) if is_switch(p) => Ok(assign(&p.name, span, Some("yes".into()), span)),
             _ => {
                 let names = menu.properties.iter().filter(|p| is_switch(p)).map(|p| p.name.as_str());
-                let mut e = Error::new(span, "expected end of command");
-                e.hint = nearest(word, names);
-                Err(e.into())
+                let e = Error::new(span, "expected end of command");
+                Err(e.maybe(nearest(word, names)).into())
             }
         }
     }
@@ -640,9 +663,9 @@ impl<'a> Session<'a> {
             Some(name) => match menu.find_property(&name) {
                 Lookup::One(property) => item.text(&property.name).unwrap_or_default(),
                 _ => {
-                    let mut e = Error::new(command.span, format!("unknown value name {name}"));
-                    e.hint = nearest(&name, menu.properties.iter().map(|p| p.name.as_str()));
-                    return Err(e.into());
+                    let e = Error::new(command.span, format!("unknown value name {name}"));
+                    let names = menu.properties.iter().map(|p| p.name.as_str());
+                    return Err(e.maybe(nearest(&name, names)).into());
                 }
             },
             None => {
@@ -676,9 +699,8 @@ impl<'a> Session<'a> {
             if found.is_empty() {
                 let names =
                     self.tree.all(menu).iter().filter_map(|i| i.text("name")).take(1000).collect::<Vec<_>>();
-                let mut e = Error::new(span, "no such item");
-                e.hint = nearest(part, names.iter().map(String::as_str));
-                return Err(e.into());
+                let e = Error::new(span, "no such item");
+                return Err(e.maybe(nearest(part, names.iter().map(String::as_str))).into());
             }
             ids.extend(found);
         }
@@ -709,11 +731,11 @@ impl<'a> Session<'a> {
                 return Err(Error::new(assign.name_span, format!("ambiguous argument name {}", assign.name)));
             }
             Lookup::None => {
-                let mut e = Error::new(assign.name_span, "expected end of command");
-                e.hint = nearest(&assign.name, menu.properties.iter().map(|p| p.name.as_str()))
+                let e = Error::new(assign.name_span, "expected end of command");
+                let hint = nearest(&assign.name, menu.properties.iter().map(|p| p.name.as_str()))
                     .map(|hint| format!("{} has no property {}: {hint}", menu.slash_path(), assign.name))
                     .or_else(|| Some(format!("{} has no property {}", menu.slash_path(), assign.name)));
-                return Err(e);
+                return Err(e.maybe(hint));
             }
         };
         if property.read_only {
@@ -764,11 +786,11 @@ impl<'a> Session<'a> {
             if self.tree.is_known(wanted.target, &wanted.name) {
                 continue;
             }
-            let mut e = Error::new(
+            let e = Error::new(
                 wanted.span,
                 format!("input does not match any value of {}", wanted.property.name),
             );
-            e.hint = match (self.tree.renamed_port(&wanted.name), wanted.target) {
+            let hint = match (self.tree.renamed_port(&wanted.name), wanted.target) {
                 (Some(name), Target::Interface | Target::InterfaceOrList) => {
                     Some(format!("{} is named {name} here", wanted.name))
                 }
@@ -780,11 +802,11 @@ impl<'a> Session<'a> {
                         Some(format!("there is no {} for {}", wanted.name, wanted.menu.slash_path()))
                     }),
             };
-            self.errors.push(e);
+            self.errors.push(e.maybe(hint));
             let before = self.reports.len();
             self.reports.retain(|report| report.span != wanted.statement);
             self.failed += usize::from(self.reports.len() < before);
-            if self.errors.len() > MAX_ERRORS {
+            if self.errors.len() >= MAX_ERRORS {
                 return;
             }
         }
@@ -907,8 +929,7 @@ fn verbs(path: &str) -> Vec<&'static str> {
 }
 
 /// Adds the nearest menu or command to an error about an unknown one.
-fn unknown(path: &str, word: &str, mut e: Error) -> Error {
+fn unknown(path: &str, word: &str, e: Error) -> Error {
     let below = schema::children(path).unwrap_or_default();
-    e.hint = nearest(word, below.iter().map(String::as_str).chain(verbs(path)));
-    e
+    e.maybe(nearest(word, below.iter().map(String::as_str).chain(verbs(path))))
 }

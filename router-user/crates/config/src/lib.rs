@@ -96,11 +96,9 @@ pub fn import(base: &Tree, text: &str) -> Result<Outcome, Errors> {
 
 /// [`import`] with what could be taken beside the errors, and the number of statements that could not.
 fn take(base: &Tree, text: &str) -> (Outcome, Vec<Error>, usize) {
-    let (statements, errors) = parser::parse(text);
     let mut tree = base.clone();
     let mut session = exec::Session::new(&mut tree, &NoRows);
-    session.errors = errors;
-    session.run(&statements);
+    session.run(text);
     let exec::Session { errors, reports, notes, failed, .. } = session;
     (Outcome { tree, statements: reports, notes }, errors, failed)
 }
@@ -117,11 +115,9 @@ pub fn run(tree: &mut Tree, command: &str) -> Result<Output, Errors> {
 
 /// [`run`] where `print` also shows rows that are not configured.
 pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Output, Errors> {
-    let (statements, errors) = parser::parse(command);
     let mut next = tree.clone();
     let mut session = exec::Session::new(&mut next, rows);
-    session.errors = errors;
-    let last = session.run(&statements);
+    let last = session.run(command);
     let exec::Session { errors, notes, mut out, changed, .. } = session;
     if !errors.is_empty() {
         return Err(Errors(errors));

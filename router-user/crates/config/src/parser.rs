@@ -7,17 +7,9 @@ use crate::error::{Error, Span};
 /// Blocks, brackets and conditions inside each other.
 const MAX_DEPTH: u32 = 64;
 /// Errors after which the rest of a text isn't looked at.
-pub(crate) const MAX_ERRORS: usize = 200;
-
-/// Reads a whole text. Statements that could be read are returned beside the errors.
-pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Error>) {
-    let bytes = text.as_bytes();
-    let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-    let mut parser =
-        Parser { text, bytes, pos: start, line: 1, line_start: start, depth: 0, errors: Vec::new() };
-    let statements = parser.statements(None);
-    (statements, parser.errors)
-}
+pub(crate) const MAX_ERRORS: usize = 100;
+/// Arguments of one statement, and conditions side by side.
+const MAX_ARGS: usize = 4096;
 
 /// UTF-8 or an error that says where it ends.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Error> {
@@ -35,19 +27,32 @@ fn to_u32(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-struct Parser<'t> {
+/// Reads a text statement by statement, so that only one is in memory.
+pub(crate) struct Parser<'t> {
     text: &'t str,
     bytes: &'t [u8],
     pos: usize,
     line: u32,
     line_start: usize,
     depth: u32,
-    errors: Vec<Error>,
+    /// Errors inside the brackets of statements that could be read otherwise.
+    pub errors: Vec<Error>,
 }
 
 type Parsed<T> = Result<T, Error>;
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
+    pub fn new(text: &'t str) -> Parser<'t> {
+        let bytes = text.as_bytes();
+        let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        Parser { text, bytes, pos: start, line: 1, line_start: start, depth: 0, errors: Vec::new() }
+    }
+
+    /// The next statement of the script, or why it can't be read; None at the end.
+    pub fn next_statement(&mut self) -> Option<Result<Statement, Error>> {
+        self.next(None)
+    }
+
     fn span(&self) -> Span {
         Span { line: self.line, column: to_u32(self.pos - self.line_start + 1) }
     }
@@ -120,33 +125,44 @@ impl Parser<'_> {
         Error::new(self.span(), message)
     }
 
-    /// Statements up to the closing byte, which is left in place, or to the end of the text.
-    fn statements(&mut self, close: Option<u8>) -> Vec<Statement> {
-        let mut statements = Vec::new();
+    /// The next statement before the closing byte, which is left in place, or before the end of the text.
+    fn next(&mut self, close: Option<u8>) -> Option<Parsed<Statement>> {
         while let Some(byte) = self.peek() {
             match byte {
                 b' ' | b'\t' => self.pos += 1,
                 b'\r' | b'\n' | b';' => self.advance(),
                 b'#' => self.comment(),
-                _ if Some(byte) == close => break,
+                _ if Some(byte) == close => return None,
+                b']' | b'}' | b')' => {
+                    let stray = self.error_here("syntax error").hint("this bracket closes nothing");
+                    self.skip_line();
+                    return Some(Err(stray));
+                }
                 _ => {
                     let depth = self.depth;
-                    match self.statement() {
-                        Ok(statement) => statements.push(statement),
-                        Err(error) => {
-                            self.depth = depth;
-                            self.errors.push(error);
-                            if self.errors.len() >= MAX_ERRORS {
-                                self.errors.push(self.error_here("too many errors"));
-                                self.pos = self.bytes.len();
-                            }
-                            self.skip_line();
-                        }
+                    let statement = self.statement();
+                    if statement.is_err() {
+                        self.depth = depth;
+                        self.skip_line();
                     }
+                    return Some(statement);
                 }
             }
         }
-        statements
+        None
+    }
+
+    /// Statements inside brackets.
+    fn statements(&mut self, close: u8) -> Parsed<Vec<Statement>> {
+        let mut statements = Vec::new();
+        while let Some(statement) = self.next(Some(close)) {
+            match statement {
+                Ok(statement) => statements.push(statement),
+                Err(error) if self.errors.len() + 1 < MAX_ERRORS => self.errors.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(statements)
     }
 
     /// A comment ends with its physical line, whatever the last byte is.
@@ -200,6 +216,9 @@ impl Parser<'_> {
             };
             let wants_condition = matches!(&kind, ArgKind::Word(word) if root != Root::Global
                 && (word == "find" || word == "where"));
+            if statement.args.len() >= MAX_ARGS {
+                return Err(Error::new(span, "too many arguments"));
+            }
             statement.args.push(Arg { span, kind });
             if wants_condition {
                 self.blanks();
@@ -351,9 +370,13 @@ impl Parser<'_> {
         let open = self.span();
         self.enter()?;
         self.pos += 1;
-        let statements = self.statements(Some(b']'));
+        let known = self.errors.len();
+        let statements = self.statements(b']')?;
         if self.peek() != Some(b']') {
-            return Err(Error::new(open, "unexpected end of script").hint("the bracket is not closed"));
+            // What went wrong inside is more to the point than the missing end.
+            let inside = self.errors.drain(known..).next();
+            return Err(inside
+                .unwrap_or(Error::new(open, "unexpected end of script").hint("the bracket is not closed")));
         }
         self.pos += 1;
         self.depth -= 1;
@@ -364,9 +387,12 @@ impl Parser<'_> {
         let open = self.span();
         self.enter()?;
         self.pos += 1;
-        let statements = self.statements(Some(b'}'));
+        let known = self.errors.len();
+        let statements = self.statements(b'}')?;
         if self.peek() != Some(b'}') {
-            return Err(Error::new(open, "missing closing brace"));
+            // What went wrong inside is more to the point than the missing end.
+            let inside = self.errors.drain(known..).next();
+            return Err(inside.unwrap_or(Error::new(open, "missing closing brace")));
         }
         self.pos += 1;
         self.depth -= 1;
@@ -440,6 +466,7 @@ impl Parser<'_> {
             self.blanks();
             match self.peek() {
                 None | Some(b'\r' | b'\n' | b';' | b']' | b'}' | b')') => break,
+                _ if all.len() >= MAX_ARGS => return self.fail("too many arguments"),
                 _ => all.push(self.any()?),
             }
         }

@@ -58,10 +58,9 @@ fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
     if own || matches!(menu.find_property(name), Lookup::One(_)) {
         return Ok(());
     }
-    let mut e = Error::new(span, "expected end of command");
-    e.hint = nearest(name, menu.properties.iter().map(|p| p.name.as_str()))
+    let hint = nearest(name, menu.properties.iter().map(|p| p.name.as_str()))
         .or_else(|| Some(format!("{} has no property {name}", menu.slash_path())));
-    Err(e)
+    Err(Error::new(span, "expected end of command").maybe(hint))
 }
 
 fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<bool, Error> {

@@ -16,6 +16,7 @@ use serde_yaml::{Mapping, Value as Yaml};
 use crate::error::{Error, Errors, Span, nearest};
 use crate::exec::{Assign, Command, Session};
 use crate::export::{is_identity, ordered_menus};
+use crate::parser::MAX_ERRORS;
 use crate::print::NoRows;
 use crate::schema::{self, Kind, Menu, Refer};
 use crate::tree::{Item, Tree};
@@ -259,10 +260,11 @@ struct Reader {
 
 impl Reader {
     fn fail(&mut self, message: impl std::fmt::Display, hint: Option<String>) {
-        let mut error =
-            Error::new(self.places.find(&self.path), format!("{}: {message}", self.path.join(".")));
-        error.hint = hint;
-        self.errors.push(error);
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
+        let error = Error::new(self.places.find(&self.path), format!("{}: {message}", self.path.join(".")));
+        self.errors.push(error.maybe(hint));
     }
 
     /// What stands at a menu's path: menus below it, its items, or its settings.

@@ -1,0 +1,128 @@
+//! Bad input: an answer in bounded time and memory, with a place, and never a panic.
+
+use std::time::{Duration, Instant};
+
+use router_config::{Tree, check, import, run};
+
+/// What `check` says about a file, within a time that also an unoptimised build keeps on a busy machine.
+fn first_error(name: &str, content: &[u8]) -> String {
+    let start = Instant::now();
+    let report = check([(name, content)]);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    let errors = &report.files[0].errors;
+    assert!(errors.len() <= 101, "{} errors", errors.len());
+    assert!(errors.iter().all(|e| e.message.len() < 300 && e.hint.as_ref().is_none_or(|h| h.len() < 300)));
+    errors.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Bytes that look random and are the same each time.
+fn noise(length: usize, alphabet: &[u8]) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1Du64;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()]
+        })
+        .collect()
+}
+
+#[test]
+fn garbage_has_errors_and_ends() {
+    let all: Vec<u8> = (0u8..128).collect();
+    let nasty = b"\n \"\\{}[]()=;#!$/:~,x\r\t";
+    for length in [1_000, 100_000, 2_000_000] {
+        assert_ne!(first_error("x.rsc", &noise(length, &all)), "");
+        assert_ne!(first_error("x.rsc", &noise(length, nasty)), "");
+        assert_ne!(first_error("x.rsc", &noise(length, b"abc ")), "");
+        assert_ne!(first_error("x.rsc", &noise(length, b"abcdef")), "");
+        assert_ne!(first_error("x.rsc", &noise(length, b"a\n")), "");
+        assert_ne!(first_error("x.yaml", &noise(length, nasty)), "");
+        assert_ne!(first_error("x.yaml", &noise(length, b"a: \n-[]")), "");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    for (open, count) in
+        [("{", 20_000), ("[", 50_000), ("(", 50_000), ("/ip address {", 20_000), ("[find (", 50_000)]
+    {
+        assert_ne!(first_error("x.rsc", open.repeat(count).as_bytes()), "", "{open}");
+    }
+    let value = format!("/system script add name=x source={}", "{".repeat(50_000));
+    assert_eq!(first_error("x.rsc", value.as_bytes()), "missing closing brace (line 1 column 34)");
+    let find = format!("/ip address remove [find {}]", "(".repeat(50_000));
+    assert!(first_error("x.rsc", find.as_bytes()).starts_with("nested too deeply"));
+    let not = format!("/ip address remove [find {}disabled]", "!".repeat(50_000));
+    assert_eq!(first_error("x.rsc", not.as_bytes()), "");
+}
+
+#[test]
+fn long_words_strings_and_lists_are_taken_or_refused_but_never_copied_into_errors() {
+    let word = "x".repeat(2_000_000);
+    assert!(first_error("x.rsc", word.as_bytes()).starts_with("bad command name xxx"));
+    assert!(
+        first_error("x.rsc", format!("/ip address add {word}=1").as_bytes())
+            .starts_with("expected end of command")
+    );
+    assert!(
+        first_error("x.rsc", format!("/ip address add \"{word}").as_bytes())
+            .starts_with("unexpected end of script")
+    );
+    assert_eq!(first_error("x.rsc", format!("/system note set note=\"{word}\"").as_bytes()), "");
+    let list = "192.0.2.1,".repeat(100_000);
+    assert!(
+        first_error("x.rsc", format!("/ip dns set servers={list}").as_bytes()).starts_with("invalid value")
+    );
+    assert_eq!(
+        first_error("x.rsc", "a ".repeat(100_000).as_bytes()),
+        "too many arguments (line 1 column 8193)"
+    );
+}
+
+#[test]
+fn nul_and_other_than_utf8_is_told_with_its_place() {
+    assert_eq!(first_error("x.rsc", b"/ip address\n# caf\xE9"), "invalid character (line 2 column 6)");
+    assert_eq!(first_error("x.rsc", b"/ip\0address"), "bad command name ip\0address (line 1 column 2)");
+    assert_eq!(first_error("x.yaml", b"ip:\n  \xFF"), "invalid character (line 2 column 3)");
+}
+
+#[test]
+fn scripting_is_refused_with_its_place_and_harmless_commands_are_noted() {
+    let says = "scripting is not executed here";
+    for (script, column) in [
+        (":local x 1", 1),
+        (":if ([find] = 1) do={ :put 1 }", 1),
+        (":foreach i in=[/ip address find] do={ /ip address remove $i }", 1),
+        ("/ip address remove $x", 20),
+        ("/ip address add address=$x interface=ether1", 25),
+        ("/ip address add address=\"$x\" interface=ether1", 25),
+        ("($x + 1)", 1),
+    ] {
+        assert_eq!(first_error("x.rsc", script.as_bytes()), format!("{says} (line 1 column {column})"));
+    }
+    let taken = import(&Tree::new(), ":put \"done\"\n:delay 1s\n/log info \"x\"\n:log info \"x\"");
+    assert!(taken.is_err() || taken.is_ok_and(|o| o.notes.len() >= 3));
+    assert_eq!(import(&Tree::new(), ":put \"done\"\n:delay 1s").unwrap().notes.len(), 2);
+    assert!(run(&mut Tree::new(), ":local x 1").is_err());
+}
+
+#[test]
+fn a_hundred_thousand_lines_take_no_time_per_line_that_grows() {
+    let mut script = String::from("/ip firewall address-list\n");
+    for n in 0..100_000u32 {
+        let [_, a, b, c] = n.to_be_bytes();
+        script.push_str(&format!("add address=10.{a}.{b}.{c} list=blocked\n"));
+    }
+    let start = Instant::now();
+    let outcome = import(&Tree::new(), &script).unwrap();
+    assert_eq!(outcome.statements.len(), 100_000);
+    println!("{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    script.push_str("add address=10.0.0.0 list=blocked\n");
+    assert_eq!(
+        import(&Tree::new(), &script).unwrap_err().to_string(),
+        "failure: already have such entry (line 100002 column 1)"
+    );
+}
