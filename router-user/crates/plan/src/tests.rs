@@ -416,6 +416,51 @@ fn an_alias_is_cut_at_a_character_within_the_kernels_limit() {
     assert!(alias.len() <= 255 && alias.starts_with("routerd:ether1 é"), "{}", alias.len());
 }
 
+#[test]
+fn the_small_office_is_what_its_configuration_says() {
+    let desired = plan(include_str!("../../../../configs/smb-office.rsc"));
+    let addresses: Vec<_> = desired
+        .addresses
+        .iter()
+        .map(|a| format!("{}/{} {}", a.address, a.prefix_length, a.ifindex))
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            "203.0.113.2/29 2",
+            "192.168.1.1/24 3",
+            "192.168.2.1/24 4",
+            "2001:db8:3::2/64 2",
+            "2001:db8:1::1/64 3",
+            "2001:db8:2::1/64 4",
+        ]
+    );
+    let routes: Vec<_> = desired
+        .routes
+        .iter()
+        .map(|r| (r.destination, r.prefix_length, r.metric, r.next_hops.clone()))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            (ip("0.0.0.0"), 0, 1, vec![via("203.0.113.1", 2)]),
+            (ip("192.168.0.0"), 16, 250, vec![]),
+            (ip("::"), 0, 1, vec![via("2001:db8:3::1", 2)]),
+        ]
+    );
+    let flags = port_flag::FORWARD4 | port_flag::FORWARD6 | port_flag::RP_LOOSE;
+    assert_eq!(desired.image.ports.iter().map(|p| p.port.flags).collect::<Vec<_>>(), [flags; 3]);
+    let inactive: Vec<_> = desired.inactive.iter().map(|i| i.reason.as_str()).collect();
+    assert_eq!(
+        inactive,
+        [
+            "vrrp1: /interface/vrrp is not built yet, and no port named vrrp1 on this host",
+            "vlan10: /interface/vlan is not built yet, and no port named vlan10 on this host",
+            "vlan20: /interface/vlan is not built yet, and no port named vlan20 on this host",
+        ]
+    );
+}
+
 proptest! {
     /// Whatever the links are called and whatever they are, the plan neither fails nor names a link twice.
     #[test]
