@@ -45,7 +45,7 @@ fn name_ports(tree: &mut Tree, menu: &'static Menu, cond: &Cond) {
 }
 
 /// Finds unknown names also where there is no item to try them on.
-fn check(menu: &'static Menu, cond: &Cond) -> Result<(), Error> {
+pub(crate) fn check(menu: &'static Menu, cond: &Cond) -> Result<(), Error> {
     match cond {
         Cond::All(conds) | Cond::Any(conds) => conds.iter().try_for_each(|c| check(menu, c)),
         Cond::Not(cond) => check(menu, cond),
@@ -63,7 +63,7 @@ fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
     Err(Error::new(span, "expected end of command").maybe(hint))
 }
 
-fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<bool, Error> {
+pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<bool, Error> {
     Ok(match cond {
         Cond::All(conds) => {
             for cond in conds {

@@ -40,6 +40,18 @@ impl PartialEq for Item {
 }
 
 impl Item {
+    /// A row that is not configured, as an item: what the menu's properties can hold of it.
+    pub(crate) fn transient(menu: &'static Menu, texts: &[(String, String)]) -> Item {
+        let mut values = BTreeMap::new();
+        for (name, text) in texts {
+            if let Some(property) = menu.property(name) {
+                let value = property.ty.parse(name, text).unwrap_or_else(|_| Value::Text(text.clone()));
+                values.insert(property.name.as_str(), value);
+            }
+        }
+        Item { id: ItemId(0), menu, values, builtin: None, span: None }
+    }
+
     pub fn id(&self) -> ItemId {
         self.id
     }

@@ -1,0 +1,95 @@
+//! `print` in its forms.
+
+use router_config::{Item, Row, Rows, Tree, run, run_with};
+
+struct Live;
+
+impl Rows for Live {
+    fn rows(&self, menu: &str) -> Vec<Row> {
+        if menu != "ip/address" {
+            return Vec::new();
+        }
+        let value = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        vec![Row {
+            flags: "D".into(),
+            values: vec![value("address", "198.51.100.7/24"), value("interface", "ether9")],
+        }]
+    }
+
+    fn flags(&self, item: &Item) -> String {
+        if item.menu().path == "interface/ethernet" { "R".into() } else { String::new() }
+    }
+}
+
+fn tree() -> Tree {
+    let mut tree = Tree::new();
+    for command in [
+        "/ip address add address=192.0.2.1/24 interface=ether1 comment=\"the way out\"",
+        "/ip address add address=203.0.113.10/29 interface=ether2 disabled=yes",
+        "/ip firewall filter add chain=input action=drop src-address=!192.0.2.0/24 comment=x",
+    ] {
+        run(&mut tree, command).unwrap();
+    }
+    tree
+}
+
+fn shown(command: &str) -> String {
+    let mut tree = tree();
+    let output = run_with(&mut tree, command, &Live).unwrap_or_else(|e| panic!("{command}: {e}"));
+    assert!(!output.changed);
+    output.text
+}
+
+#[test]
+fn a_table_has_flags_columns_comments_and_dynamic_rows() {
+    assert_eq!(
+        shown("/ip address print"),
+        "Flags: X - DISABLED, D - DYNAMIC\n\
+         Columns: ADDRESS, NETWORK, INTERFACE\n\
+         #   ADDRESS          NETWORK       INTERFACE\n\
+         ;;; the way out\n\
+         0   192.0.2.1/24     192.0.2.0     ether1\n\
+         1 X 203.0.113.10/29  203.0.113.8   ether2\n\
+         2 D 198.51.100.7/24  198.51.100.0  ether9\n"
+    );
+}
+
+#[test]
+fn conditions_origin_and_counts_choose_rows() {
+    assert_eq!(shown("/ip address print count-only"), "3\n");
+    assert_eq!(shown("/ip address print count-only where disabled"), "1\n");
+    assert_eq!(shown("/ip address print count-only where interface=ether9 or interface=ether1"), "2\n");
+    assert_eq!(shown("/ip address print count-only dynamic"), "1\n");
+    assert_eq!(shown("/ip address print count-only where comment~\"^the\""), "1\n");
+}
+
+#[test]
+fn detail_terse_and_settings() {
+    assert_eq!(
+        shown("/ip firewall filter print"),
+        " 0 ;;; x\n   action=drop chain=input log=no src-address=!192.0.2.0/24\n\n"
+    );
+    assert_eq!(
+        shown("/ip address print terse where interface=ether1"),
+        " 0  address=192.0.2.1/24 comment=\"the way out\" interface=ether1 network=192.0.2.0\n"
+    );
+    assert_eq!(shown("/system identity print"), "  name: MikroTik\n");
+    assert!(
+        shown("/interface ethernet print").starts_with("Flags: R - RUNNING\nColumns: NAME, MTU, ARP\n# ")
+    );
+}
+
+#[test]
+fn nothing_secret_is_printed_and_unknown_words_are_errors() {
+    let mut tree = Tree::new();
+    run(&mut tree, "/ppp secret add name=x password=hidden").unwrap();
+    for form in ["detail", "terse", ""] {
+        let text = run(&mut tree, &format!("/ppp secret print {form}")).unwrap().text;
+        assert!(text.contains('x') && !text.contains("hidden"), "{text}");
+    }
+    assert_eq!(
+        run(&mut tree, "/ip address print sideways").unwrap_err().to_string(),
+        "expected end of command (line 1 column 19)"
+    );
+    assert!(run(&mut tree, "/ip address print where adress=1").is_err());
+}
