@@ -294,7 +294,12 @@ fn answer(
     };
     next_hop.ifindex = fib.egress();
     next_hop.tx_index = egress.map_or(u32::MAX, |port| port.tx_index);
-    next_hop.mtu_bytes = fib.mtu_bytes();
+    // The helper writes the MTU only with the neighbour (net/core/filter.c, bpf_fib_set_fwd_params).
+    next_hop.mtu_bytes = match (resolved, egress) {
+        (true, _) => fib.mtu_bytes(),
+        (false, Some(port)) => port.mtu_bytes,
+        (false, None) => u32::MAX,
+    };
     next_hop.used_tick = s.now.tick;
     next_hop.dst_mac = fib.0.dmac;
     next_hop.src_mac = fib.0.smac;

@@ -12,7 +12,7 @@ use crate::ethtool::{self, RX_VLAN};
 use crate::link::{self, HOOKS, XDP};
 use crate::netlink::{self, Device, xdp_feature};
 use crate::object::Programs;
-use crate::pin::{self, Pins};
+use crate::pin::Pins;
 use crate::{Error, foreign, peer};
 
 /// How the operator wants a port to run.
@@ -126,7 +126,7 @@ impl Attacher<'_> {
                 true => link::linked_program(self.pins, hook.kind, device.ifindex),
                 false => link::own_filter(device.ifindex, hook)?.map(|f| f.program),
             };
-            let there = current.is_some_and(|id| !self.tcx || tcx_runs(device, hook.attach_type, id));
+            let there = current.is_some_and(|id| !self.tcx || link::tcx_runs(device, hook.attach_type, id));
             let (pins, tcx, deferred) = (self.pins, self.tcx, self.deferred);
             let program = self.tc(hook.attach_type)?;
             let present = current == program.info().ok().map(|info| info.id());
@@ -156,7 +156,7 @@ impl Attacher<'_> {
         let there = device.xdp.filter(|(id, _)| Some(*id) == ours);
         if let (None, Some((id, _))) = (there, device.xdp) {
             // A pin of ours belongs to a device that moved away.
-            self.drop_xdp(device)?;
+            link::detach_xdp(self.pins, device.ifindex)?;
             let name = foreign::program_name(id);
             let reason = format!("another XDP program is attached: {name} (id {id})");
             tracing::warn!(port = device.name, "runs in tc: {reason}");
@@ -178,7 +178,7 @@ impl Attacher<'_> {
                 return Ok((wanted, reason));
             }
         }
-        self.drop_xdp(device)?;
+        link::detach_xdp(self.pins, device.ifindex)?;
         let mode = match wanted {
             Running::Tc => {
                 restore_rx_vlan(self.pins, device);
@@ -198,10 +198,6 @@ impl Attacher<'_> {
                 Ok((Running::Tc, format!("driver {driver} refuses XDP: {cause}")))
             }
         }
-    }
-
-    fn drop_xdp(&self, device: &Device) -> Result<(), Error> {
-        pin::remove(&self.pins.link(XDP, device.ifindex))
     }
 
     /// Turns rx VLAN offload off and reads it back: stripped tags are invisible to XDP. What was on is remembered
@@ -245,11 +241,6 @@ pub fn restore_rx_vlan(pins: &Pins, device: &Device) {
         // bpffs directories are removed like any other; a marker left over costs one needless ioctl later.
         let _ = fs::remove_dir(&marker);
     }
-}
-
-fn tcx_runs(device: &Device, attach_type: TcAttachType, id: u32) -> bool {
-    SchedClassifier::query_tcx(&device.name, attach_type)
-        .is_ok_and(|(_, programs)| programs.iter().any(|p| p.id() == id))
 }
 
 /// How a port is to run, and why.

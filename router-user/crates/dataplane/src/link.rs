@@ -1,5 +1,7 @@
 //! Attachments of single programs: pinned links (XDP, tcx, tracepoints), and tc filters where there is no tcx.
 
+use std::time::Duration;
+
 use aya::programs::links::{FdLink, Link, LinkOrder, PinnedLink};
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact};
 use aya::programs::xdp::{XdpLink, XdpMode};
@@ -53,6 +55,12 @@ pub fn update_xdp(program: &mut Xdp, pins: &Pins, ifindex: u32) -> Result<bool, 
         Err(error) if is_gone(&error) => Ok(false),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Whether a program is attached to a tcx hook of a device.
+pub fn tcx_runs(device: &Device, attach_type: TcAttachType, id: u32) -> bool {
+    SchedClassifier::query_tcx(&device.name, attach_type)
+        .is_ok_and(|(_, programs)| programs.iter().any(|p| p.id() == id))
 }
 
 /// One of the two tc hooks.
@@ -153,12 +161,39 @@ pub fn update_tc(
     }
 }
 
+/// Takes our XDP program off a device, if it is there.
+pub fn detach_xdp(pins: &Pins, ifindex: u32) -> Result<(), Error> {
+    let ours = linked_program(pins, XDP, ifindex);
+    pin::remove(&pins.link(XDP, ifindex))?;
+    wait_until(|| {
+        let device = netlink::device(ifindex).ok().flatten();
+        device.and_then(|d| d.xdp).is_none_or(|(id, _)| Some(id) != ours)
+    });
+    Ok(())
+}
+
+/// A link ends some time after its last reference: since 6.9 the pin's inode goes after an RCU grace period
+/// (kernel/bpf/inode.c, bpf_free_inode). Gives up after a second; the link ends all the same.
+fn wait_until(done: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    tracing::warn!("a link takes long to end");
+}
+
 /// Takes all of ours off a device, XDP first, so that no packet meets half of it.
 pub fn detach(pins: &Pins, ifindex: u32, tcx: bool) -> Result<(), Error> {
-    pin::remove(&pins.link(XDP, ifindex))?;
+    detach_xdp(pins, ifindex)?;
     let device = netlink::device(ifindex)?;
     for hook in HOOKS {
+        let ours = linked_program(pins, hook.kind, ifindex);
         pin::remove(&pins.link(hook.kind, ifindex))?;
+        if let (Some(ours), Some(device)) = (ours, &device) {
+            wait_until(|| !tcx_runs(device, hook.attach_type, ours));
+        }
         if let (false, Some(device)) = (tcx, &device)
             && own_filter(ifindex, hook)?.is_some()
         {

@@ -255,6 +255,7 @@ fn a_veths_peer_is_looked_up_in_other_namespaces() {
     assert_eq!((mode, tx), (Running::Native, false), "{reason}");
 
     assert!(!dataplane.has_drifted());
+    peer.ip("link set eth0 up").unwrap();
     peer.run("ethtool -K eth0 gro on").unwrap();
     assert_eq!(dataplane.has_drifted(), dataplane.features().xdp_features);
 }
