@@ -1,9 +1,11 @@
 //! `routerctl`: what an operator types.
 
+mod explain;
 mod offline;
 mod plane;
 mod remote;
 mod show;
+mod trace;
 
 use std::io::Write;
 use std::path::Path;
@@ -12,10 +14,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use management::client;
+use management::instance::NETNS_DIR;
 use management::{Instance, Paths, bpffs};
+use nix::unistd::Uid;
 
 use crate::cli::routerctl::{Common, Program, Routerctl, Verb};
 use crate::cli::routerd::Routerd;
+use crate::daemon::start;
 
 pub fn main() -> ExitCode {
     let Routerctl { common, verb } = Routerctl::parse();
@@ -43,6 +48,8 @@ fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Verb::Man { program, all } => man(program, all.as_deref())?,
         Verb::Map(map) => plane::map(common, &map)?,
+        Verb::Trace(trace) => trace::run(common, &trace)?,
+        Verb::Explain { packet } => explain::run(common, &packet)?,
         Verb::Stats { watch, interval } => plane::stats(common, watch, interval)?,
         Verb::RouterOs(words) if !words.first().is_some_and(|word| word.starts_with('/')) => {
             bail!("no such verb {} (a RouterOS command begins with /; routerctl --help)", words.join(" "));
@@ -75,9 +82,19 @@ fn target(common: &Common) -> anyhow::Result<(Instance, Paths)> {
         Some(name) => Instance::named(name)?,
         None => Instance::current()?,
     };
+    enter(&instance)?;
     let bpffs = common.bpffs.clone().or_else(bpffs::find).unwrap_or_else(|| "/sys/fs/bpf".into());
     let paths = Paths::new(&instance, &common.state_dir, &common.run_dir, &bpffs);
     Ok((instance, paths))
+}
+
+/// An instance that has the name of a network namespace runs in it, and its links are seen only there.
+fn enter(instance: &Instance) -> anyhow::Result<()> {
+    let elsewhere = Instance::current().is_ok_and(|current| current != *instance);
+    if elsewhere && Path::new(NETNS_DIR).join(instance.name()).exists() && Uid::effective().is_root() {
+        start::enter(instance.name())?;
+    }
+    Ok(())
 }
 
 /// The reader of a pipe has seen enough.

@@ -8,8 +8,8 @@ mod requests;
 mod router;
 mod serve;
 mod sides;
-mod signals;
-mod start;
+pub mod signals;
+pub mod start;
 mod status;
 mod transaction;
 

@@ -5,3 +5,5 @@ pub mod ctl;
 pub mod daemon;
 mod difference;
 mod files;
+mod ports;
+mod trace;

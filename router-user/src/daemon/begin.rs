@@ -33,6 +33,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
     tracing::info!("data plane: {found}");
     let pulse = plane.pulse();
     pulse.heartbeat();
+    pulse.end_trace();
     let mut router = Router {
         setup,
         store,

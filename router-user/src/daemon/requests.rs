@@ -67,7 +67,7 @@ impl Router {
             return Err(Failure::new(format!("no such menu /{menu}")));
         }
         Ok(Answer::Text(match export.format {
-            Format::Yaml => String::new(),
+            Format::Yaml => config::to_yaml(&self.tree),
             Format::Rsc => config::export(
                 &self.tree,
                 &ExportOptions {

@@ -163,7 +163,7 @@ impl Router {
         let base = Tree::new();
         match format {
             Format::Rsc => config::import(&base, text),
-            Format::Yaml => config::import(&base, text),
+            Format::Yaml => config::from_yaml(&base, text),
         }
         .map(|outcome| outcome.tree)
     }

@@ -1,6 +1,8 @@
 //! The loop: signals, requests, changes of the host, timers, one after the other.
 
 use std::future::pending;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
 use crate::daemon::router::{Router, Setup};
 use crate::daemon::signals::{Event, Signals};
+use crate::trace;
 
 /// Changes of the host that come together are planned together.
 const GATHER: Duration = Duration::from_millis(3);
@@ -31,22 +34,29 @@ const CACHE_QUERY: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Neighbours in use are probed before the kernel takes them for stale (base_reachable_time is 30 s).
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_SECONDS: u32 = 15;
 
 struct Job {
     request: Request,
     reply: oneshot::Sender<Result<Answer, Failure>>,
 }
 
-/// Passes requests on to the loop.
-struct Desk(mpsc::Sender<Job>);
+/// Passes requests on to the loop; streams run beside it.
+struct Desk {
+    jobs: mpsc::Sender<Job>,
+    pins: PathBuf,
+}
 
 impl server::Handler for Desk {
-    async fn handle(&self, request: Request, _events: mpsc::Sender<Value>) -> Result<Answer, Failure> {
+    async fn handle(&self, request: Request, events: mpsc::Sender<Value>) -> Result<Answer, Failure> {
+        if let Request::Trace(filter) = request {
+            let traced = trace::stream(&self.pins, &filter, events).await;
+            return traced.map(|()| Answer::Nothing).map_err(|error| Failure::new(format!("{error:#}")));
+        }
+        let ends = || Failure::new("routerd is about to end");
         let (reply, answer) = oneshot::channel();
-        let gone = |_| Failure::new("routerd is about to end");
-        self.0.send(Job { request, reply }).await.map_err(|_| Failure::new("routerd is about to end"))?;
-        answer.await.map_err(gone)?
+        self.jobs.send(Job { request, reply }).await.map_err(|_| ends())?;
+        answer.await.map_err(|_| ends())?
     }
 }
 
@@ -118,16 +128,18 @@ impl Loop {
 
     async fn run(mut self, signals: &mut Signals, listener: UnixListener) -> anyhow::Result<(Router, End)> {
         let changes = Changes::default();
-        let _watch = self.watch(&changes)?;
+        let (failed, mut unreachable) = mpsc::channel(256);
+        let _watch = self.watch(&changes, failed)?;
         let (jobs, mut queue) = mpsc::channel(16);
-        tokio::spawn(server::serve(listener, Arc::new(Desk(jobs))));
+        let pins = self.router.setup.paths.pins.clone();
+        tokio::spawn(server::serve(listener, Arc::new(Desk { jobs, pins })));
         self.beat();
         self.query_cache().await;
         // What changed between the first plan and the watch is seen now.
         self.reconcile().await;
         self.ready(&[NotifyState::Ready]);
 
-        let mut keep_alive = interval(KEEP_ALIVE);
+        let mut keep_alive = interval(Duration::from_secs(u64::from(KEEP_ALIVE_SECONDS)));
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -136,6 +148,7 @@ impl Loop {
                     Event::Reload => self.reload().await,
                     Event::Stop => return Ok(self.end(End::Stop)),
                 },
+                Some((ifindex, address)) = unreachable.recv() => self.unreachable(ifindex, address),
                 bits = changes.next() => self.changed(bits).await,
                 () = due(self.reconcile_at) => self.reconcile().await,
                 () = due(self.cache_query_at) => self.query_cache().await,
@@ -156,7 +169,7 @@ impl Loop {
     }
 
     /// The watch thread acts on the data plane itself, within a millisecond; planning follows here.
-    fn watch(&self, changes: &Changes) -> anyhow::Result<kernel::Watch> {
+    fn watch(&self, changes: &Changes, failed: mpsc::Sender<(u32, IpAddr)>) -> anyhow::Result<kernel::Watch> {
         let (pulse, changes) = (self.router.pulse.clone(), changes.clone());
         kernel::watch(move |seen| {
             if matches!(seen, Seen::Rules | Seen::Resync) {
@@ -167,11 +180,22 @@ impl Loop {
                 Seen::Links | Seen::Addresses => changes::PLAN,
                 Seen::Rules => changes::RULES,
                 Seen::Routes => changes::ROUTES,
+                Seen::Neighbor { ifindex, address, failed: true, .. } => {
+                    // Where more fail at once than are taken, the rest stays with the kernel, which answers itself.
+                    let _ = failed.try_send((ifindex, address));
+                    return;
+                }
                 Seen::Neighbor { .. } => return,
                 Seen::Resync => changes::PLAN | changes::RULES,
             });
         })
         .context("watch the host")
+    }
+
+    fn unreachable(&mut self, ifindex: u32, address: IpAddr) {
+        if let Err(error) = self.router.plane.mark_unreachable(ifindex, address) {
+            tracing::debug!("mark {address} unreachable: {error}");
+        }
     }
 
     fn beat(&self) {
@@ -236,9 +260,13 @@ impl Loop {
     }
 
     async fn keep_alive(&mut self) {
-        let used = Vec::new();
+        let used = self.router.plane.used_next_hops(KEEP_ALIVE_SECONDS);
+        let used: Vec<_> = used.into_iter().map(|hop| (hop.ifindex, hop.address)).collect();
         if let Err(error) = self.router.kernel.keep_alive(&used).await {
             tracing::debug!("keep neighbours alive: {error}");
+        }
+        if self.router.plane.has_drifted() {
+            self.reconcile().await;
         }
     }
 

@@ -16,7 +16,7 @@ pub enum Event {
 /// time before it is ready: they wait until [`Signals::next`] takes them.
 pub struct Signals(AsyncFd<SignalFd>);
 
-fn handled() -> SigSet {
+pub fn handled() -> SigSet {
     [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
 }
 

@@ -40,6 +40,11 @@ impl Pulse {
         self.set_flag(flag::CACHE_ROUTES, on);
     }
 
+    /// Ends a trace whose process was killed before it could.
+    pub fn end_trace(&self) {
+        self.set_flag(flag::TRACE, false);
+    }
+
     pub(crate) fn set_flag(&self, bit: u32, on: bool) {
         let Some(word) = self.word(offset_of!(Control, flags)) else { return };
         match on {

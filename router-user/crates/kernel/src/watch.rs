@@ -31,6 +31,8 @@ pub enum Change {
         ifindex: u32,
         address: IpAddr,
         mac: Option<Vec<u8>>,
+        /// It did not answer, and the kernel has given up on it.
+        failed: bool,
     },
     /// Messages were lost: anything may have changed.
     Resync,
@@ -225,13 +227,13 @@ impl Neighbors {
             None => self.known.remove(&key),
         };
         let (ifindex, address) = key;
-        (before != mac || failed).then_some(Change::Neighbor { ifindex, address, mac })
+        (before != mac || failed).then_some(Change::Neighbor { ifindex, address, mac, failed })
     }
 
     fn remove(&mut self, entry: NeighbourMessage) -> Option<Change> {
         let (key, _) = parts(entry)?;
         let (ifindex, address) = key;
-        self.known.remove(&key).map(|_| Change::Neighbor { ifindex, address, mac: None })
+        self.known.remove(&key).map(|_| Change::Neighbor { ifindex, address, mac: None, failed: false })
     }
 }
 
@@ -270,7 +272,7 @@ mod tests {
         assert_eq!(neighbors.put(entry(NeighbourState::Probe, 1)), None);
         assert!(neighbors.put(entry(NeighbourState::Reachable, 2)).is_some());
         let failed = neighbors.put(entry(NeighbourState::Failed, 2));
-        assert!(matches!(failed, Some(Change::Neighbor { mac: None, .. })));
+        assert!(matches!(failed, Some(Change::Neighbor { mac: None, failed: true, .. })));
         assert_eq!(neighbors.remove(entry(NeighbourState::Failed, 2)), None);
     }
 

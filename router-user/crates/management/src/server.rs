@@ -148,6 +148,8 @@ async fn converse(stream: UnixStream, handler: &impl Handler) -> io::Result<()> 
                 continue;
             }
         };
+        // A stream ends when its client goes; everything else is short.
+        let stream = matches!(request, Request::Trace(_));
         let (sender, mut events) = mpsc::channel(64);
         let mut answer = std::pin::pin!(handler.handle(request, sender));
         let end = loop {
@@ -155,6 +157,12 @@ async fn converse(stream: UnixStream, handler: &impl Handler) -> io::Result<()> 
                 biased;
                 Some(event) = events.recv() => send(&mut write, &Reply::Event(event)).await?,
                 answer = &mut answer => break answer,
+                rest = reader.fill_buf(), if stream => {
+                    if rest?.is_empty() {
+                        return Ok(());
+                    }
+                    break Err(Failure::new("ended by another request"));
+                }
             }
         };
         while let Ok(event) = events.try_recv() {
