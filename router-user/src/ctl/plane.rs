@@ -17,24 +17,28 @@ pub fn open(common: &Common) -> anyhow::Result<Inspector> {
     Inspector::open(&paths.pins).with_context(|| format!("data plane of instance {instance}"))
 }
 
-/// Rows of a table, as JSON objects with the same keys in the same order.
+/// Rows of a table: JSON objects with the same keys in the same order.
 fn rows(values: impl IntoIterator<Item = impl Serialize>) -> anyhow::Result<Vec<Value>> {
-    values.into_iter().map(|value| Ok(flatten(serde_json::to_value(value)?))).collect()
+    values.into_iter().map(|value| Ok(serde_json::to_value(value)?)).collect()
 }
 
-/// `{"xdp": {"packets": 1}}` becomes `{"xdp-packets": 1}`.
-fn flatten(value: Value) -> Value {
-    let Value::Object(fields) = value else { return value };
+/// `{"xdp": {"packets": 1}}` becomes `{"xdp-packets": 1}`, at any depth.
+fn flatten(value: &Value) -> Value {
     let mut flat = serde_json::Map::new();
-    for (name, value) in fields {
-        match value {
-            Value::Object(inner) => {
-                flat.extend(inner.into_iter().map(|(key, value)| (format!("{name}-{key}"), value)));
-            }
-            value => drop(flat.insert(name, value)),
-        }
-    }
+    flatten_into("", value, &mut flat);
     Value::Object(flat)
+}
+
+fn flatten_into(name: &str, value: &Value, flat: &mut serde_json::Map<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let key = if name.is_empty() { key.clone() } else { format!("{name}-{key}") };
+                flatten_into(&key, value, flat);
+            }
+        }
+        value => drop(flat.insert(name.to_owned(), value.clone())),
+    }
 }
 
 fn cell(value: &Value) -> String {
@@ -50,13 +54,9 @@ pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
     let plane = open(common)?;
     let mut rows = match map.what {
         MapKind::Ports => rows(plane.ports()?)?,
-        MapKind::Images => {
-            let mut rows = rows(plane.images())?;
-            rows.push(flatten(json!({ "control": plane.control() })));
-            rows
-        }
+        MapKind::Images => rows(plane.images())?,
         MapKind::Counters => {
-            rows(plane.ports()?.into_iter().map(|port| (port.host_name, port.counters)).map(named_counters))?
+            rows(plane.ports()?.into_iter().map(|port| (port.host_name, port.counters)).map(counters))?
         }
         MapKind::Reasons => rows(plane.reasons()?)?,
         MapKind::Routes => rows(plane.routes())?,
@@ -64,35 +64,46 @@ pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
         MapKind::Objects => rows(plane.objects()?)?,
     };
     rows.retain(|row| map.filter.iter().all(|text| row_text(row).contains(text.as_str())));
+    let control = (map.what == MapKind::Images).then(|| plane.control());
     if common.json {
-        return show::json(&rows);
+        return match control {
+            Some(control) => show::json(&json!({ "images": rows, "control": control })),
+            None => show::json(&rows),
+        };
     }
-    show::print(&tables(&rows))
+    if map.what == MapKind::Ports {
+        // `map counters` shows them.
+        rows.iter_mut().filter_map(Value::as_object_mut).for_each(|row| drop(row.shift_remove("counters")));
+    }
+    let mut text = tables(&rows);
+    if let Some(control) = control {
+        text.push_str(&format!("\n{}", tables(&[json!(control)])));
+    }
+    show::print(&text)
 }
 
-fn named_counters((port, counters): (String, PortCount)) -> Value {
-    let mut value = json!({ "port": port });
-    if let (Value::Object(all), Value::Object(counters)) = (&mut value, flatten(json!(counters))) {
-        all.extend(counters);
-    }
-    value
-}
-
+/// Rows are filtered by `name=value` or any other part of this text.
 fn row_text(row: &Value) -> String {
-    let Value::Object(fields) = row else { return cell(row) };
+    let Value::Object(fields) = flatten(row) else { return String::new() };
     fields.iter().map(|(name, value)| format!("{name}={} ", cell(value))).collect()
+}
+
+fn counters((port, counters): (String, PortCount)) -> Value {
+    json!({ "port": port, "counters": counters })
 }
 
 /// Rows with the same columns share a table.
 fn tables(rows: &[Value]) -> String {
+    let rows: Vec<Value> = rows.iter().map(flatten).collect();
     let mut out = String::new();
-    let mut rest = rows;
+    let mut rest = rows.as_slice();
     while let Some(first) = rest.first() {
         let head = columns(first);
         let same = rest.iter().take_while(|row| columns(row) == head).count();
         let (these, others) = rest.split_at(same);
         let cells = these.iter().map(|row| head.iter().map(|name| cell(&row[name.as_str()])).collect());
-        let names: Vec<&str> = head.iter().map(String::as_str).collect();
+        let names: Vec<&str> =
+            head.iter().map(|name| name.strip_prefix("counters-").unwrap_or(name)).collect();
         if !out.is_empty() {
             out.push('\n');
         }
@@ -177,6 +188,6 @@ fn show_stats(common: &Common, before: &Totals, now: &Totals, seconds: f64) -> a
             ports.into_iter().map(|(port, c)| json!({ "port": port, "counters": c })).collect();
         return show::json(&json!({ "ports": ports, "reasons": reasons }));
     }
-    let port_rows: Vec<Value> = ports.into_iter().map(named_counters).collect();
+    let port_rows: Vec<Value> = ports.into_iter().map(counters).collect();
     show::print(&format!("{}\n{}", tables(&port_rows), tables(&reasons)))
 }
