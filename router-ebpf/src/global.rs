@@ -7,7 +7,8 @@ use router_common::parse;
 
 use crate::packet::Packet;
 use crate::pipeline::{State, finish};
-use crate::stage::{emit, icmp_error, route, source};
+use crate::stage::emit::{self, Way};
+use crate::stage::{icmp_error, route, source};
 use crate::trace;
 
 /// Set in what [`walk`] gives where the upper layer's header is in the packet.
@@ -28,7 +29,8 @@ fn walk<P: Packet>(packet: P, l2_bytes: u32, first: u32, length: u32) -> u32 {
 /// come, but the verifier asks.
 macro_rules! globals {
     ($packet:ty, $context:ty: $($name:ident($($argument:ident),*) = $run:path;)*
-     ; state $($stateful:ident($($more:ident),*) = $with:path;)*) => {
+     ; state $($stateful:ident($($more:ident),*) = $with:path;)*
+     ; way $($sending:ident() = $send:path;)*) => {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
@@ -43,6 +45,15 @@ macro_rules! globals {
                 // SAFETY: null, or the caller's state, borrowed mutably for this call.
                 let Some(state) = (unsafe { state.as_mut() }) else { return 0 };
                 $with(<$packet>::new(ctx), state $(, $more)*) as u32
+            }
+        )*
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            pub extern "C" fn $sending(ctx: *mut $context, state: *mut State, way: *mut Way) -> u32 {
+                // SAFETY: null, or the caller's state and way, borrowed mutably for this call.
+                let (Some(state), Some(way)) = (unsafe { (state.as_mut(), way.as_mut()) }) else { return 0 };
+                $send(<$packet>::new(ctx), state, way)
             }
         )*
     };
@@ -64,9 +75,10 @@ pub mod xdp {
         xdp_source6() = source::learn6;
         xdp_route4() = route::learn4;
         xdp_route6() = route::learn6;
-        xdp_send() = emit::send;
         xdp_icmp_error(reason) = icmp_error::make;
         xdp_finish(exit) = finish::run;
+    ; way
+        xdp_send() = emit::send;
     }
 }
 
@@ -86,8 +98,9 @@ pub mod tc {
         tc_source6() = source::learn6;
         tc_route4() = route::learn4;
         tc_route6() = route::learn6;
-        tc_send() = emit::send;
         tc_icmp_error(reason) = icmp_error::make;
         tc_finish(exit) = finish::run;
+    ; way
+        tc_send() = emit::send;
     }
 }

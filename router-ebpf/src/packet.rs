@@ -63,7 +63,7 @@ pub trait Packet: Copy {
     fn source6(self, s: &mut State) -> u32;
     fn route4(self, s: &mut State) -> u32;
     fn route6(self, s: &mut State) -> u32;
-    fn slow_send(self, s: &mut State) -> u32;
+    fn slow_send(self, s: &mut State, way: &mut Way) -> u32;
     fn icmp_error(self, s: &mut State, reason: u32) -> u32;
     fn finish(self, s: &mut State, exit: u32) -> i32;
 

@@ -18,7 +18,7 @@ use crate::packet::Packet;
 use crate::stage::{emit, route, source};
 
 /// What the stages of one packet share. Global functions see it as plain memory, so that it holds no pointer.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 pub struct State {
     pub now: Now,
@@ -40,8 +40,6 @@ pub struct State {
     pub family: u32,
     /// Bits of [`crate::trace::observe`]; 0 for nearly every packet.
     pub observed: u32,
-    /// Where it goes, if not by a redirect in XDP.
-    pub way: emit::Way,
 }
 
 /// An early end of the pipeline, in one register: functions that are not inlined return at most that.
@@ -135,7 +133,6 @@ pub fn run<P: Packet>(packet: P) -> i32 {
         mtu_bytes: 0,
         family: 0,
         observed: 0,
-        way: emit::Way::NONE,
     };
     if now.flags & (flag::TRACE | flag::RECORD) != 0 {
         packet.begin(&mut s);

@@ -244,8 +244,8 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
-    fn slow_send(self, s: &mut State) -> u32 {
-        global::tc_send(self.skb, s)
+    fn slow_send(self, s: &mut State, way: &mut Way) -> u32 {
+        global::tc_send(self.skb, s, way)
     }
 
     #[inline(always)]

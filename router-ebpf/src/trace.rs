@@ -15,6 +15,7 @@ use router_common::wire::ipv6::{Halves, pairs};
 use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::State;
+use crate::stage::emit::Way;
 
 /// Bits of [`State::observed`].
 pub mod observe {
@@ -58,13 +59,13 @@ pub fn forwarded<P: Packet>(packet: P, s: &mut State, egress: u32) -> u32 {
 
 /// The packet is on its way to a next hop that tc resolves.
 #[inline(always)]
-pub fn sent<P: Packet>(packet: P, s: &State, reason: u16) {
+pub fn sent<P: Packet>(packet: P, s: &State, reason: u16, way: &Way) {
     if s.observed & observe::RECORD != 0
         && let Some(scratch) = maps::scratch(P::SCRATCH)
     {
-        maps::write6(&mut scratch.last.next_hop, pairs(s.way.gateway));
+        maps::write6(&mut scratch.last.next_hop, pairs(way.gateway));
     }
-    end(packet, s, reason, s.way.ifindex);
+    end(packet, s, reason, way.ifindex);
 }
 
 /// The packet's end, under a reason number.

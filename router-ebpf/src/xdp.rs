@@ -197,8 +197,8 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn slow_send(self, s: &mut State) -> u32 {
-        global::xdp_send(self.ctx, s)
+    fn slow_send(self, s: &mut State, way: &mut Way) -> u32 {
+        global::xdp_send(self.ctx, s, way)
     }
 
     #[inline(always)]

@@ -40,7 +40,16 @@ pub fn binaries(release: bool) -> PathBuf {
 /// Builds the eBPF object and refuses one that could panic.
 fn object(pair: &Pair) -> Result<()> {
     let folder = shell::target().join("ebpf");
-    let flags = ["--cfg=bpf_target_arch=\"x86_64\"", "-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"];
+    // The linker by default asks LLVM to leave short fills and copies alone; they then become calls of functions that
+    // go byte by byte: 30 ns per packet for the 64 bytes of one struct.
+    let inline_fills = "-Clink-arg=--disable-expand-memcpy-in-order";
+    let flags = [
+        "--cfg=bpf_target_arch=\"x86_64\"",
+        "-Cdebuginfo=2",
+        "-Clink-arg=--btf",
+        inline_fills,
+        "-Ctarget-cpu=v3",
+    ];
     let mut cargo = shell::builder(&pair.cargo);
     cargo
         .env("RUSTC", &pair.rustc)

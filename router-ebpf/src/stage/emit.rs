@@ -158,10 +158,9 @@ fn redirect<P: Packet>(
 /// The packet goes by way of tc, which finds the neighbour; in tc, that is now. Gives an action marked with [`SENT`],
 /// or the exit.
 #[inline(always)]
-pub fn send<P: Packet>(packet: P, s: &mut State) -> u32 {
-    let way = s.way;
+pub fn send<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
     // The metadata comes first: where there is no room for it, the packet goes up as it came.
-    if packet.announce(&way).is_none() {
+    if packet.announce(way).is_none() {
         return Exit::pack(Err(Exit::untouched()));
     }
     let ttl = way.ttl.to_ne_bytes();
@@ -174,10 +173,10 @@ pub fn send<P: Packet>(packet: P, s: &mut State) -> u32 {
     if lowered.is_none() {
         return Exit::pack(Err(Exit::drop(Reason::Internal)));
     }
-    match packet.send(&way) {
+    match packet.send(way) {
         Ok(action) => {
             let reason = if P::XDP { Reason::HandedOver } else { P::FORWARDED };
-            trace::sent(packet, s, reason as u16);
+            trace::sent(packet, s, reason as u16, way);
             count::forwarded(packet, s, reason as u16, way.tx_index);
             SENT | action as u32
         }
@@ -196,7 +195,7 @@ fn hand_over<P: Packet>(
     gateway: &[u8; 16],
     ttl: [u8; 4],
 ) -> Result<i32, Exit> {
-    s.way = Way {
+    let mut way = Way {
         generation: s.now.generation,
         ifindex: next_hop.ifindex,
         tx_index: next_hop.tx_index,
@@ -205,7 +204,7 @@ fn hand_over<P: Packet>(
         gateway_family: u32::from(next_hop.gateway_family),
         ttl: u32::from_ne_bytes(ttl),
     };
-    let sent = packet.slow_send(s);
+    let sent = packet.slow_send(s, &mut way);
     if sent & SENT != 0 {
         return Ok((sent & !SENT) as i32);
     }
