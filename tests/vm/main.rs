@@ -1,7 +1,7 @@
 //! The router on the cards of a virtual machine: real drivers instead of veths.
 //!
-//! `cargo xtask test` starts it there with `ROUTERD_CARDS`, the names of four cards: the first two are on one
-//! segment, the others on another.
+//! `cargo xtask test` starts it there with `ROUTERD_CARDS`, the MAC addresses of four cards: the first two are on
+//! one segment, the others on another.
 
 #[path = "../netns/support.rs"]
 #[expect(dead_code, reason = "made for the scenarios in namespaces, which use all of it")]
@@ -9,8 +9,7 @@ mod support;
 
 use std::{
     env,
-    fs::File,
-    path::Path,
+    fs::{self, File},
     thread,
     time::{Duration, Instant},
 };
@@ -35,13 +34,11 @@ impl OnCards {
         let cards: Vec<&str> = cards.split(',').collect();
         let turn = File::create("/run/lock/routerd-cards").unwrap();
         flock(&turn, FlockOperation::LockExclusive).unwrap();
-        for card in &cards {
-            await_card(card);
-        }
+        let cards: Vec<String> = cards.into_iter().map(await_card).collect();
         let mut lab = Lab::new(label).unwrap();
         for (pair, (role, port, setup)) in cards.chunks(2).zip(sides()) {
             let setup = setup.each_ref().map(String::as_str);
-            lab.host_on_cards(role, port, [pair[0], pair[1]], &setup).unwrap();
+            lab.host_on_cards(role, port, [&pair[0], &pair[1]], &setup).unwrap();
         }
         OnCards { router: Router::with(lab, mode, ""), _turn: turn }
     }
@@ -77,11 +74,18 @@ impl OnCards {
     }
 }
 
-/// A card comes back to the initial namespace some time after the one that it was in is removed.
-fn await_card(name: &str) {
+/// The name of a card. It comes back to the initial namespace, under the name that it had last, some time after the
+/// namespace is removed that it was in.
+fn await_card(mac: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !Path::new("/sys/class/net").join(name).exists() {
-        assert!(Instant::now() < deadline, "no card {name}");
+    loop {
+        for link in fs::read_dir("/sys/class/net").unwrap().flatten() {
+            let address = fs::read_to_string(link.path().join("address")).unwrap_or_default();
+            if address.trim() == mac {
+                return link.file_name().to_string_lossy().into_owned();
+            }
+        }
+        assert!(Instant::now() < deadline, "no card {mac}");
         thread::sleep(Duration::from_millis(50));
     }
 }

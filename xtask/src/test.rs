@@ -102,7 +102,8 @@ fn in_vm(kernel: &str, programs: &[Program], filters: &[String], folder: PathBuf
     let command = [own.as_os_str(), "run-tests".as_ref(), job.file.as_os_str()];
     let mut machine = vm::Options::new(kernel, command);
     machine.nics = vec![Card::on_hub(1), Card::on_hub(1), Card::on_hub(2), Card::on_hub(2)];
-    machine.environment = vec![("ROUTERD_CARDS".into(), "ether1,ether2,ether3,ether4".into())];
+    let cards: Vec<String> = (0..machine.nics.len()).map(Card::mac).collect();
+    machine.environment = vec![("ROUTERD_CARDS".into(), cards.join(","))];
     machine.writable = vec![folder];
     machine.timeout = 600;
     match vm::run(&machine) {

@@ -47,7 +47,7 @@ impl Lab {
     }
 
     /// As [`Lab::host`], through two cards of the initial namespace that are on one segment: the first becomes the
-    /// router's port, the second the host's `eth0`. They return when their namespaces go.
+    /// router's port, the second the host's `eth0`. They return, with these names, when their namespaces go.
     pub fn host_on_cards(&mut self, role: &str, port: &str, cards: [&str; 2], setup: &[&str]) -> Result<()> {
         let netns = Netns::create(&format!("{}-{role}", self.prefix))?;
         let places = [(cards[0], &self.router, port), (cards[1], &netns, "eth0")];
