@@ -178,7 +178,7 @@ fn wrap(text: &mut String, words: &[Word]) {
         let blank = usize::from(n > 0);
         if n > 0 && column + blank + length > limit {
             // Everything that fits on a line of its own goes there; longer words break inside.
-            if 4 + length <= limit || column + blank + word.head.len() + 1 > WRAPPED {
+            if 4 + length <= limit || column + blank + word.head.len() + 4 > WRAPPED {
                 text.push_str(" \\\n    ");
                 column = 4;
             } else {
@@ -210,8 +210,7 @@ fn wrap_value(text: &mut String, mut column: usize, value: &str, limit: usize) -
     }
     let mut rest = value;
     while column + rest.len() > limit {
-        let room = WRAPPED.saturating_sub(1 + column).max(8);
-        let cut = cut_point(rest, room);
+        let cut = cut_point(rest, WRAPPED - 1 - column);
         let Some((head, tail)) = rest.split_at_checked(cut).filter(|(_, tail)| !tail.is_empty()) else {
             break;
         };
@@ -219,25 +218,29 @@ fn wrap_value(text: &mut String, mut column: usize, value: &str, limit: usize) -
         text.push_str("\\\n    ");
         column = 4;
         rest = tail;
+        // Blanks at the start of a continuation would be lost.
+        if let Some(tail) = rest.strip_prefix(' ') {
+            text.push_str("\\_");
+            column += 2;
+            rest = tail;
+        }
     }
     text.push_str(rest);
     column + rest.len()
 }
 
-/// Where a quoted string may be cut: not inside an escape, and not before a blank, which would be lost.
+/// The last place within `room` bytes where a quoted string may be cut: not inside an escape, not before its first byte.
 fn cut_point(text: &str, room: usize) -> usize {
     let bytes = text.as_bytes();
     let mut cut = 0;
     let mut pos = 0;
-    while pos < bytes.len() && pos <= room {
-        if !matches!(bytes.get(pos), Some(b' ')) && pos > 0 {
-            cut = pos;
-        }
+    while pos < bytes.len() && (pos <= room || cut == 0) {
+        cut = pos;
         pos += match (bytes.get(pos), bytes.get(pos + 1)) {
             (Some(b'\\'), Some(b'0'..=b'9' | b'A'..=b'F')) => 3,
             (Some(b'\\'), _) => 2,
             _ => 1,
         };
     }
-    if cut > 0 { cut } else { pos }
+    cut
 }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::error::{Error, Span};
 use crate::types::{Type, parse_type};
 use crate::value::Value;
 
@@ -165,6 +166,11 @@ impl Property {
             Effect::Kept(reason) => Some(reason),
             Effect::Enforced => None,
         }
+    }
+
+    /// Checks a text as a value of this property; the value's `Display` is the canonical text.
+    pub fn check(&self, text: &str) -> Result<Value, Error> {
+        self.ty.parse(&self.name, text).map_err(|fault| fault.at(Span::default()))
     }
 
     pub fn is_secret(&self) -> bool {

@@ -1,0 +1,19 @@
+//! Scripts: never a panic; what is taken is written in both forms and read back as it was.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use router_config::{ExportOptions, Tree, export, from_yaml, import_bytes, to_yaml};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(outcome) = import_bytes(&Tree::new(), bytes) else { return };
+    let text = export(&outcome.tree, &ExportOptions { sensitive: true, ..ExportOptions::default() });
+    match import_bytes(&Tree::new(), text.as_bytes()) {
+        Ok(again) => assert!(again.tree == outcome.tree, "{text}\n{:?}\n{:?}", outcome.tree, again.tree),
+        Err(errors) => panic!("{errors}\n{text}"),
+    }
+    let yaml = to_yaml(&outcome.tree);
+    match from_yaml(&Tree::new(), &yaml) {
+        Ok(again) => assert!(again.tree == outcome.tree, "{yaml}\n{:?}\n{:?}", outcome.tree, again.tree),
+        Err(errors) => panic!("{errors}\n{yaml}"),
+    }
+});
