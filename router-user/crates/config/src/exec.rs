@@ -71,6 +71,8 @@ pub(crate) struct Session<'a> {
     rows: &'a dyn Rows,
     /// Substitutions are not statements of the script.
     quiet: u32,
+    /// The current menu is unknown: what follows in it is wrong too, and not told again.
+    lost: bool,
     /// Statements that could not be carried out.
     pub failed: usize,
     /// The statement at work.
@@ -111,6 +113,7 @@ impl<'a> Session<'a> {
             pending: Vec::new(),
             rows,
             quiet: 0,
+            lost: false,
             failed: 0,
             current: Span::default(),
         }
@@ -196,13 +199,19 @@ impl<'a> Session<'a> {
         {
             return self.scripting(*span);
         }
+        let is_path = statement.args.iter().all(|arg| matches!(arg.kind, ArgKind::Word(_)));
+        if self.lost && statement.root == Root::Here {
+            self.failed += usize::from(self.quiet == 0);
+            return Ok(Operand::Nothing);
+        }
         let mut path = if statement.root == Root::Top { String::new() } else { self.here.clone() };
         let mut rest = statement.args.as_slice();
         let mut verb = None;
         while let ([Arg { span, kind: ArgKind::Word(word) }, tail @ ..], None) = (rest, &verb) {
-            verb = self.walk(&mut path, word, *span)?;
+            verb = self.walk(&mut path, word, *span).inspect_err(|_| self.lost = is_path)?;
             rest = tail;
         }
+        self.lost &= verb.is_some();
         let Some((verb, verb_span)) = verb else {
             return self.enter(statement, path, rest);
         };
@@ -748,6 +757,9 @@ impl<'a> Session<'a> {
             }
             return Ok((property, None));
         };
+        if text.is_empty() && property.unset && !property.ty.takes_empty() {
+            return Ok((property, None));
+        }
         let value = property.ty.parse(&property.name, text).map_err(|fault| fault.at(assign.value_span))?;
         self.note_references(menu, property, &value, assign.value_span);
         Ok((property, Some(value)))

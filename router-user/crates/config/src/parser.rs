@@ -462,6 +462,7 @@ impl<'t> Parser<'t> {
     /// Conditions side by side: all of them.
     fn conditions(&mut self) -> Parsed<Cond> {
         let mut all = Vec::new();
+        self.operator(&["where"]);
         loop {
             self.blanks();
             match self.peek() {

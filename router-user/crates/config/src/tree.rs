@@ -204,14 +204,18 @@ impl Tree {
             }
             for (number, default) in menu.defaults.iter().enumerate() {
                 let mut values = BTreeMap::new();
-                for (name, text) in default {
+                for (name, text) in default.iter().filter(|(name, _)| *name != ".id") {
                     let parsed = menu.property(name).and_then(|p| Some((p, p.ty.parse(name, text).ok()?)));
                     debug_assert!(parsed.is_some(), "/{}: default {name}={text}", menu.path);
                     if let Some((property, value)) = parsed {
                         store(&mut values, property, Some(value));
                     }
                 }
-                tree.insert(menu, values, u32::try_from(number).ok(), None, None);
+                let id = tree.insert(menu, values, u32::try_from(number).ok(), None, None);
+                let fixed = default.get(".id").and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                if let Some(fixed) = fixed {
+                    tree.give_id(menu, id, ItemId(fixed));
+                }
             }
         }
         tree
@@ -426,6 +430,17 @@ impl Tree {
         list.items.insert(place, item.clone());
         self.add_keys(&item);
         id
+    }
+
+    /// Lets an item of a fresh router have the id that exports name it by (`*FFFFFFFE`).
+    fn give_id(&mut self, menu: &'static Menu, id: ItemId, new: ItemId) {
+        let Some(mut item) = self.get(menu, id).cloned() else { return };
+        self.drop_keys(&item);
+        item.id = new;
+        if let Some(list) = self.menus.get_mut(menu.index) {
+            list.items.iter_mut().filter(|i| i.id == id).for_each(|i| i.id = new);
+        }
+        self.add_keys(&item);
     }
 
     fn check_unique(

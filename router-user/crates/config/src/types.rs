@@ -209,6 +209,11 @@ impl Type {
         }
     }
 
+    /// True where an empty text is a value of its own, and not the absence of one.
+    pub(crate) fn takes_empty(&self) -> bool {
+        self.parse("", "").is_ok()
+    }
+
     /// True where a value of this type can name something else.
     pub(crate) fn has_references(&self) -> bool {
         match self {

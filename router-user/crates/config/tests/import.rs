@@ -104,7 +104,7 @@ fn console_commands_change_the_tree_or_leave_it() {
     assert!(run(&mut t, "/ip address { enable 0; remove 7 }").is_err());
     assert_eq!(t, before);
     assert_eq!(run(&mut t, "/ip address get 0 address").unwrap().text, "192.0.2.1/24\n");
-    assert!(run(&mut t, "/ip address remove [find interface=ether1]").unwrap().changed);
+    assert!(run(&mut t, "/ip address remove [find where interface=ether1]").unwrap().changed);
     assert_eq!(t.items("ip/address").count(), 0);
 }
 
@@ -121,4 +121,18 @@ fn export_is_read_back_as_it_was() {
          /ip route\nadd blackhole dst-address=198.51.100.0/24\n/system identity\nset name=edge\n"
     );
     assert_eq!(tree(&text), t);
+}
+
+#[test]
+fn what_follows_in_an_unknown_menu_is_not_told_again() {
+    let report = router_config::check([(
+        "x.rsc",
+        b"/interface wireles\nset 0 ssid=x\nadd y=1\n/ip address\nadd address=192.0.2.1/24 interface=ether1\n".as_slice(),
+    )]);
+    let file = &report.files[0];
+    assert_eq!(
+        file.errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["bad command name wireles (line 1 column 12)"]
+    );
+    assert_eq!((file.statements, file.enforced), (4, 1));
 }
