@@ -366,6 +366,66 @@ fn kill_at_any_moment_of_an_apply_is_repaired() {
 }
 
 #[test]
+fn the_data_plane_is_seen_with_and_without_the_daemon() {
+    need_root!();
+    let bench = Bench::new("op-see");
+    let mut daemon = bench.start_with(&["--port-mode", "all=xdp"]);
+    assert!(bench.pings());
+    let forwarded = || {
+        let reasons = bench.json(&["map", "reasons", "reason=forwarded "]);
+        reasons[0]["packets"].as_u64().unwrap()
+    };
+    assert!(forwarded() > 0);
+    let question = ["explain", "in=ether1", "src=192.0.2.2", "dst=198.51.100.2", "protocol=udp"];
+    let explanation = bench.json(&question);
+    assert_eq!(explanation["fast"], true, "{explanation}");
+    assert_eq!(explanation["reason"], "forwarded", "{explanation}");
+    let nowhere = bench.json(&["explain", "in=ether1", "src=192.0.2.2", "dst=203.0.113.1"]);
+    assert_eq!((&nowhere["fast"], &nowhere["reason"]), (&false.into(), &"no-route".into()), "{nowhere}");
+    let stats = bench.json(&["stats"]);
+    assert_eq!(stats["ports"].as_array().unwrap().len(), 2, "{stats}");
+    let objects = bench.ctl(&["map", "objects", "link"]);
+    assert!(objects.contains("xdp_port") && !objects.contains("CONTROL"), "{objects}");
+
+    daemon.kill().unwrap();
+    assert!(forwarded() > 0);
+    assert_eq!(bench.json(&question)["fast"], true);
+    assert_eq!(bench.json(&["map", "ports"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_trace_follows_matching_packets_and_leaves_no_trace() {
+    need_root!();
+    let bench = Bench::new("op-trace");
+    let mut daemon = bench.start();
+    let tracing = || bench.json(&["map", "images"])["control"]["tracing"].as_bool().unwrap();
+    let follow = |signal: Option<Signal>| {
+        let mut command = bench.lab.router.command(lab::daemon::binary("routerctl").unwrap());
+        command.args(["trace", "--src", "192.0.2.0/24", "--protocol", "icmp", "-c", "2", "--json"]);
+        let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        bench.eventually("the trace runs", tracing);
+        match signal {
+            None => assert!(bench.pings()),
+            Some(signal) => {
+                let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+                rustix::process::kill_process(pid, signal).unwrap();
+            }
+        }
+        let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        bench.eventually("the trace is off", || !tracing());
+        out
+    };
+    let steps = follow(None);
+    assert!(steps.lines().count() >= 2 && steps.contains("192.0.2.2 > 198.51.100.2 icmp"), "{steps}");
+    assert!(!steps.contains("198.51.100.2 > 192.0.2.2"), "{steps}");
+    // A client that is killed, with nothing to see at the moment.
+    follow(Some(Signal::KILL));
+    daemon.kill().unwrap();
+    assert!(follow(None).contains("192.0.2.2 > 198.51.100.2 icmp"));
+    follow(Some(Signal::INT));
+}
+
+#[test]
 fn others_reach_neither_socket_nor_state() {
     need_root!();
     let bench = Bench::new("op-peer");

@@ -30,7 +30,9 @@ use crate::trace;
 const GATHER: Duration = Duration::from_millis(3);
 /// A query of rules and routes for the cache reads all of them, so not at each of many route changes.
 const CACHE_QUERY: Duration = Duration::from_millis(500);
-/// Between two attempts to make true what failed.
+/// Before the second attempt to make true what failed.
+const SOON: Duration = Duration::from_millis(50);
+/// Between two later attempts.
 const RETRY: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Neighbours in use are probed before the kernel takes them for stale (base_reachable_time is 30 s).
@@ -119,11 +121,13 @@ struct Loop {
     /// When the configuration is to be made true again.
     reconcile_at: Option<Instant>,
     cache_query_at: Option<Instant>,
+    /// The last attempt failed.
+    again: bool,
 }
 
 impl Loop {
     fn new(router: Router) -> Loop {
-        Loop { router, reconcile_at: None, cache_query_at: None }
+        Loop { router, reconcile_at: None, cache_query_at: None, again: false }
     }
 
     async fn run(mut self, signals: &mut Signals, listener: UnixListener) -> anyhow::Result<(Router, End)> {
@@ -226,10 +230,18 @@ impl Loop {
         self.reconcile_at = None;
         match self.router.reconcile().await {
             Ok(applied) if !applied.steps.is_empty() || applied.new_image => {
+                self.again = false;
                 tracing::info!(steps = applied.steps.len(), new_image = applied.new_image, "host followed");
             }
-            Ok(_) => {}
+            Ok(_) => self.again = false,
             Err(error) => {
+                // A link that went away while it was planned with: the next attempt no longer sees it.
+                if !self.again {
+                    self.again = true;
+                    self.reconcile_at = Some(Instant::now() + SOON);
+                    tracing::debug!("reconcile: {error:#}");
+                    return;
+                }
                 let fault = format!("{error:#}");
                 if self.router.fault.as_ref() != Some(&fault) {
                     tracing::error!("the host is not as configured: {fault}");
