@@ -3,6 +3,7 @@
 mod begin;
 mod changes;
 pub mod detach;
+mod live;
 mod logging;
 mod requests;
 mod router;

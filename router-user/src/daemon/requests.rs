@@ -4,6 +4,7 @@ use config::{ExportOptions, Tree};
 use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Request, Text};
 use management::store::{Source, fingerprint};
 
+use crate::daemon::live::Live;
 use crate::daemon::router::{Change, Router, Trial};
 use crate::{difference, files};
 
@@ -82,7 +83,9 @@ impl Router {
 
     async fn command(&mut self, line: &str) -> Result<Answer, Failure> {
         let mut tree = self.tree.clone();
-        let output = config::run(&mut tree, line).map_err(|errors| files::failure(&errors))?;
+        let facts = self.kernel.facts(&self.setup.ports).await.map_err(failed)?;
+        let live = Live::new(&facts, self.desired.as_ref());
+        let output = config::run_with(&mut tree, line, &live).map_err(|errors| files::failure(&errors))?;
         if output.changed {
             let change = Change {
                 tree,
