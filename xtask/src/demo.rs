@@ -154,6 +154,8 @@ impl Paths {
             };
             match row["class"].as_str() {
                 _ if ["forwarded", "icmp-sent"].contains(&name) => paths.xdp += packets,
+                // Passed up as it came: tc counts it once more, by what it did.
+                _ if name == "unfinished" => {}
                 Some("drop") => drop(paths.dropped.insert(name.to_owned(), packets)),
                 _ => paths.host += packets,
             }

@@ -52,6 +52,8 @@ pub mod port_flag {
     pub const NO_METADATA: u32 = 1 << 8;
     /// Another managed device lies below this one (VLAN, bridge, bond): the mark stays for its own check.
     pub const KEEP_MARK: u32 = 1 << 9;
+    /// Frames may come with a transport checksum that the sender left to its device: a veth whose peer offloads it.
+    pub const UNFINISHED: u32 = 1 << 10;
 }
 
 /// What holds for all ports.

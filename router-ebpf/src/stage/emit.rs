@@ -10,6 +10,7 @@ use crate::count;
 use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
+use crate::stage::unfinished;
 use crate::trace;
 
 /// Where a packet leaves that tc sends.
@@ -66,6 +67,9 @@ pub fn ipv4<P: Packet>(
     }
     touch(s, next_hop);
     if P::XDP && next_hop.kind == kind::REDIRECT {
+        if unfinished::ipv4(packet, s, header) {
+            return Err(Exit::untouched());
+        }
         header.decrement_ttl();
         return redirect(packet, s, next_hop, ethernet);
     }
@@ -94,6 +98,9 @@ pub fn ipv6<P: Packet>(
     }
     touch(s, next_hop);
     if P::XDP && next_hop.kind == kind::REDIRECT {
+        if unfinished::ipv6(packet, s, header) {
+            return Err(Exit::untouched());
+        }
         header.set_hop_limit(hop_limit.wrapping_sub(1));
         return redirect(packet, s, next_hop, ethernet);
     }

@@ -5,3 +5,4 @@ pub mod handover;
 pub mod icmp_error;
 pub mod route;
 pub mod source;
+pub mod unfinished;

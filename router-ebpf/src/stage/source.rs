@@ -122,7 +122,9 @@ fn judge6<P: Packet>(packet: P, s: &mut State, source: Halves, destination: Halv
         return Err(Exit::drop(Reason::OwnSource));
     }
     if s.port_flags & (port_flag::RP_STRICT | port_flag::RP_LOOSE) != 0 {
-        reverse_path(packet, s, Fib::ipv6::<P>(s.ingress, destination, source)?)?;
+        // The helper forwards nothing from or to a link-local or multicast address (net/core/filter.c, rt6_need_strict).
+        let from = if matches!(kind6(destination), Kind::Unicast) { destination } else { (0, 0) };
+        reverse_path(packet, s, Fib::ipv6::<P>(s.ingress, from, source)?)?;
     }
     Ok(true)
 }

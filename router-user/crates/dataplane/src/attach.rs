@@ -52,13 +52,16 @@ pub struct PortStatus {
     pub tx: bool,
     /// Why it can or can't.
     pub tx_reason: String,
+    /// Received frames may have checksums that the sender's device was to finish.
+    pub unfinished: bool,
 }
 
 impl PortStatus {
     /// The bits of `Port::flags` that depend on how the port runs.
     pub(crate) fn flags(&self) -> u32 {
         let native = if self.mode == Running::Native { port_flag::NATIVE } else { 0 };
-        native | if self.tx { port_flag::XDP_TX } else { 0 }
+        let unfinished = if self.unfinished { port_flag::UNFINISHED } else { 0 };
+        native | unfinished | if self.tx { port_flag::XDP_TX } else { 0 }
     }
 }
 
@@ -110,13 +113,14 @@ impl Attacher<'_> {
         let (tx, tx_reason) = transmits(&device, &driver, mode, wish);
         Ok(PortStatus {
             name: port.name.clone(),
-            host_name: device.name,
+            host_name: device.name.clone(),
             ifindex,
             driver,
             mode,
             reason,
             tx,
             tx_reason,
+            unfinished: mode != Running::Tc && device.kind == "veth" && peer::leaves_checksums(&device),
         })
     }
 

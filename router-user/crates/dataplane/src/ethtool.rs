@@ -11,6 +11,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 pub const RX_VLAN: [&str; 2] = ["rx-vlan-hw-parse", "rx-vlan-stag-hw-parse"];
 /// The features by which a device leaves VLAN tags of sent frames to the "hardware": for a veth, to nobody.
 pub const TX_VLAN: [&str; 2] = ["tx-vlan-hw-insert", "tx-vlan-stag-hw-insert"];
+/// The features by which a device leaves the transport checksum of sent frames to the "hardware".
+pub const TX_CHECKSUM: [&str; 3] = ["tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6"];
 
 const SIOCETHTOOL: u32 = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;

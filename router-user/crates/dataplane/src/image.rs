@@ -204,6 +204,7 @@ mod tests {
             reason: String::new(),
             tx: true,
             tx_reason: String::new(),
+            unfinished: false,
         };
         let (slot, _) =
             Slot::build(&image(&[2, 3]), &BTreeMap::from([(2, status)]), &Slot::default()).unwrap();

@@ -299,6 +299,7 @@ fn flag_names(flags: u32) -> Vec<String> {
         (port_flag::NATIVE, "native"),
         (port_flag::NO_METADATA, "no-metadata"),
         (port_flag::KEEP_MARK, "keep-mark"),
+        (port_flag::UNFINISHED, "unfinished"),
     ]
     .into_iter()
     .filter(|(bit, _)| flags & bit != 0)

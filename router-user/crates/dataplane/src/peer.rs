@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::ethtool::{self, TX_VLAN};
+use crate::ethtool::{self, TX_CHECKSUM, TX_VLAN};
 use crate::netlink::{self, Device};
 
 /// Where named network namespaces are, as `ip netns` keeps them.
@@ -20,9 +20,11 @@ pub fn hides_vlan_tags(device: &Device) -> Option<String> {
         return Some("the veth's peer is not to be seen".to_owned());
     };
     let (offload, place) = match device.peer_namespace {
-        None => (tx_vlan(peer), String::new()),
+        None => (active(peer, &TX_VLAN), String::new()),
         Some(id) => match namespace(id) {
-            Some((path, file)) => (inside(&file, || tx_vlan(peer)), format!(" in {}", path.display())),
+            Some((path, file)) => {
+                (inside(&file, || active(peer, &TX_VLAN)), format!(" in {}", path.display()))
+            }
             None => {
                 let reason =
                     "the veth's peer is in an unnamed network namespace: its VLAN offload can't be checked";
@@ -40,10 +42,21 @@ pub fn hides_vlan_tags(device: &Device) -> Option<String> {
     }
 }
 
-/// Name of a device of the current namespace, and whether its tx VLAN offload is on.
-fn tx_vlan(ifindex: u32) -> io::Result<(String, bool)> {
+/// Whether frames of a veth may come with a checksum that the peer left to its device; so too where that can't be read.
+pub fn leaves_checksums(device: &Device) -> bool {
+    let Some(peer) = device.peer else { return true };
+    let offload = match device.peer_namespace.map(namespace) {
+        None => active(peer, &TX_CHECKSUM),
+        Some(Some((_, file))) => inside(&file, || active(peer, &TX_CHECKSUM)),
+        Some(None) => return true,
+    };
+    offload.map_or(true, |(_, active)| active)
+}
+
+/// Name of a device of the current namespace, and whether any of the features is on.
+fn active(ifindex: u32, features: &[&str]) -> io::Result<(String, bool)> {
     let device = netlink::device(ifindex).map_err(io::Error::other)?.ok_or(io::ErrorKind::NotFound)?;
-    let features = ethtool::Device::open(&device.name)?.features(&TX_VLAN)?;
+    let features = ethtool::Device::open(&device.name)?.features(features)?;
     Ok((device.name, features.iter().any(|feature| feature.active)))
 }
 
