@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use management::client;
 use management::instance::NETNS_DIR;
-use management::{Instance, Paths, bpffs};
+use management::{Instance, Paths};
 use nix::unistd::Uid;
 
 use crate::cli::routerctl::{Common, Program, Routerctl, Verb};
@@ -83,8 +83,7 @@ fn target(common: &Common) -> anyhow::Result<(Instance, Paths)> {
         None => Instance::current()?,
     };
     enter(&instance)?;
-    let bpffs = common.bpffs.clone().or_else(bpffs::find).unwrap_or_else(|| "/sys/fs/bpf".into());
-    let paths = Paths::new(&instance, &common.state_dir, &common.run_dir, &bpffs);
+    let paths = Paths::new(&instance, &common.state_dir, &common.run_dir, &common.bpffs);
     Ok((instance, paths))
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use management::instance::{RUN_DIR, STATE_DIR};
+use management::instance::{BPFFS_DIR, RUN_DIR, STATE_DIR};
 use management::protocol::{Format, Trace};
 
 #[derive(Parser, Debug)]
@@ -36,8 +36,8 @@ pub struct Common {
     #[arg(long, value_name = "DIR", global = true, default_value = STATE_DIR, hide_default_value = true)]
     pub state_dir: PathBuf,
     /// The BPF file system that holds the pinned data plane
-    #[arg(long, value_name = "DIR", global = true)]
-    pub bpffs: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", global = true, default_value = BPFFS_DIR, hide_default_value = true)]
+    pub bpffs: PathBuf,
 }
 
 #[derive(Subcommand, Debug)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use management::instance::{RUN_DIR, STATE_DIR};
+use management::instance::{BPFFS_DIR, RUN_DIR, STATE_DIR};
 
 #[derive(Parser, Debug)]
 #[command(
@@ -53,9 +53,9 @@ pub struct Run {
     /// Where the lock and the control socket are, by instance
     #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
     pub run_dir: PathBuf,
-    /// The BPF file system for the pinned data plane [default: /sys/fs/bpf, the host's own where this is hidden]
-    #[arg(long, value_name = "DIR")]
-    pub bpffs: Option<PathBuf>,
+    /// The BPF file system for the pinned data plane
+    #[arg(long, value_name = "DIR", default_value = BPFFS_DIR)]
+    pub bpffs: PathBuf,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -41,22 +41,17 @@ pub fn from_outside(instance: &Instance, paths: &Paths) -> anyhow::Result<()> {
     })
 }
 
-/// Also what another version pinned, which this one can't read: its links end with their pins.
+/// Also what can no longer be loaded or was pinned by another version: its links end with their pins.
 fn remove_pinned(instance: &Instance, paths: &Paths) -> anyhow::Result<()> {
-    if !paths.pins.exists() {
-        return Ok(());
-    }
     let options = dataplane::Options {
         instance: instance.name().to_owned(),
         bpffs: paths.pins.clone(),
         ..dataplane::Options::default()
     };
     let detached = Dataplane::open(options).and_then(|(plane, _)| plane.detach());
-    if let Err(error) = &detached {
-        tracing::warn!("remove the data plane: {error}; removing its pins");
+    if detached.is_err() && paths.pins.exists() {
+        return std::fs::remove_dir_all(&paths.pins)
+            .with_context(|| format!("remove {}", paths.pins.display()));
     }
-    if paths.pins.exists() {
-        std::fs::remove_dir_all(&paths.pins).with_context(|| format!("remove {}", paths.pins.display()))?;
-    }
-    Ok(())
+    detached.context("remove the data plane")
 }

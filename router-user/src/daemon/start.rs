@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use management::instance::NETNS_DIR;
-use management::{Instance, Paths, bpffs, server};
+use management::{Instance, Paths, server};
 use rustix::fs::{FlockOperation, flock};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -35,11 +35,8 @@ pub fn instance(run: &Run) -> anyhow::Result<Instance> {
 
 pub fn paths(run: &Run, instance: &Instance) -> anyhow::Result<Paths> {
     let absolute = |path: &PathBuf| std::path::absolute(path).context("find the working directory");
-    let bpffs = match &run.bpffs {
-        Some(path) => absolute(path)?,
-        None => bpffs::find_or_mount()?,
-    };
-    Ok(Paths::new(instance, &absolute(&run.state_dir)?, &absolute(&run.run_dir)?, &bpffs))
+    let (state, run_dir) = (absolute(&run.state_dir)?, absolute(&run.run_dir)?);
+    Ok(Paths::new(instance, &state, &run_dir, &absolute(&run.bpffs)?))
 }
 
 /// Held as long as the router runs; the kernel lets go of it however the process ends.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub const NETNS_DIR: &str = "/run/netns";
 pub const STATE_DIR: &str = "/var/lib/routerd";
 pub const RUN_DIR: &str = "/run/routerd";
+/// The BPF file system; where it is hidden (`ip netns exec` puts a bare /sys over it) `dataplane` finds the host's.
+pub const BPFFS_DIR: &str = "/sys/fs/bpf";
 
 /// One router on a host: it keeps state, run directory and pins apart from others by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]

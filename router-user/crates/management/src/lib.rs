@@ -3,7 +3,6 @@
 //!
 //! The crate decides nothing about routing: requests are answered by whoever implements [`server::Handler`].
 
-pub mod bpffs;
 pub mod client;
 pub mod instance;
 pub mod protocol;
