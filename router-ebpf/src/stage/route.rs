@@ -147,7 +147,7 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
         route.ingress = s.ingress;
         route.generation = s.now.generation;
         route.epoch = epoch(s, false);
-        if is_local4(s, destination)? {
+        if sort4(s, destination)? {
             route.next_hop.kind = kind::LOCAL;
             route.epoch = epoch(s, true);
             return Ok(());
@@ -159,6 +159,11 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
             fib.set_ports(packet, protocol, s.l2_bytes + u32::from(first & 15) * 4);
         }
         let result = fib.ask(packet);
+        if result != BPF_FIB_LKUP_RET_SUCCESS && maps::is_local4(&destination) {
+            route.next_hop.kind = kind::LOCAL;
+            route.epoch = epoch(s, true);
+            return Ok(());
+        }
         let keep = answer(s, result, &fib, &mut route.next_hop, &mut route.gateway)?;
         route.epoch = epoch(s, keep);
         Ok(())
@@ -166,21 +171,19 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
     Exit::pack(learned)
 }
 
-/// Sorts out what is not to be asked of the FIB; whether it is for the host.
+/// Sorts out what is not to be asked of the FIB; whether it is for the host, as far as that is known without asking.
 #[inline(always)]
-fn is_local4(s: &State, destination: [u8; 4]) -> Result<bool, Exit> {
-    let local = match kind4(destination) {
-        Kind::Unicast => maps::is_local4(&destination),
-        Kind::LinkLocal if maps::is_local4(&destination) => true,
-        Kind::LinkLocal => return Err(Exit::drop(Reason::BogusScope)),
-        Kind::Multicast => return Err(Exit::host(Reason::Multicast)),
-        Kind::Broadcast => return Err(Exit::host(Reason::Broadcast)),
-        _ => return Err(Exit::drop(Reason::MartianDestination)),
-    };
-    if !local && s.port_flags & port_flag::FORWARD4 == 0 {
-        return Err(Exit::drop(Reason::ForwardingOff));
+fn sort4(s: &State, destination: [u8; 4]) -> Result<bool, Exit> {
+    let forwarding = s.port_flags & port_flag::FORWARD4 != 0;
+    match kind4(destination) {
+        Kind::Unicast if forwarding => Ok(false),
+        Kind::Unicast | Kind::LinkLocal if maps::is_local4(&destination) => Ok(true),
+        Kind::Unicast => Err(Exit::drop(Reason::ForwardingOff)),
+        Kind::LinkLocal => Err(Exit::drop(Reason::BogusScope)),
+        Kind::Multicast => Err(Exit::host(Reason::Multicast)),
+        Kind::Broadcast => Err(Exit::host(Reason::Broadcast)),
+        _ => Err(Exit::drop(Reason::MartianDestination)),
     }
-    Ok(local)
 }
 
 /// As [`learn4`].
@@ -196,7 +199,7 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
         route.ingress = s.ingress;
         route.generation = s.now.generation;
         route.epoch = epoch(s, false);
-        if is_local6(packet, s, next_header, destination)? {
+        if sort6(packet, s, next_header, destination)? {
             route.next_hop.kind = kind::LOCAL;
             route.epoch = epoch(s, true);
             return Ok(());
@@ -211,6 +214,11 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
             }
         }
         let result = fib.ask(packet);
+        if result != BPF_FIB_LKUP_RET_SUCCESS && maps::is_local6(destination) {
+            route.next_hop.kind = kind::LOCAL;
+            route.epoch = epoch(s, true);
+            return Ok(());
+        }
         let keep = answer(s, result, &fib, &mut route.next_hop, &mut route.gateway)?;
         route.epoch = epoch(s, keep);
         Ok(())
@@ -218,19 +226,18 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
     Exit::pack(learned)
 }
 
+/// As [`sort4`].
 #[inline(always)]
-fn is_local6<P: Packet>(packet: P, s: &State, next_header: u8, destination: Halves) -> Result<bool, Exit> {
-    let local = match kind6(destination) {
-        Kind::Unicast => maps::is_local6(destination),
-        Kind::LinkLocal if maps::is_local6(destination) => true,
-        Kind::LinkLocal | Kind::Bogus => return Err(Exit::drop(Reason::BogusScope)),
-        Kind::Multicast => return Err(Exit::host(multicast6(packet, s.l2_bytes, next_header, destination))),
-        _ => return Err(Exit::drop(Reason::MartianDestination)),
-    };
-    if !local && s.port_flags & port_flag::FORWARD6 == 0 {
-        return Err(Exit::drop(Reason::ForwardingOff));
+fn sort6<P: Packet>(packet: P, s: &State, next_header: u8, destination: Halves) -> Result<bool, Exit> {
+    let forwarding = s.port_flags & port_flag::FORWARD6 != 0;
+    match kind6(destination) {
+        Kind::Unicast if forwarding => Ok(false),
+        Kind::Unicast | Kind::LinkLocal if maps::is_local6(destination) => Ok(true),
+        Kind::Unicast => Err(Exit::drop(Reason::ForwardingOff)),
+        Kind::LinkLocal | Kind::Bogus => Err(Exit::drop(Reason::BogusScope)),
+        Kind::Multicast => Err(Exit::host(multicast6(packet, s.l2_bytes, next_header, destination))),
+        _ => Err(Exit::drop(Reason::MartianDestination)),
     }
-    Ok(local)
 }
 
 /// Tells neighbour and router discovery from other multicast.
