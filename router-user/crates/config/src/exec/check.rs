@@ -1,0 +1,129 @@
+//! Assignments against the schema, and the names they refer to.
+
+use super::{Assign, Outcome, Pending, Session};
+use crate::error::{Error, Errors, Span, nearest};
+use crate::parser::MAX_ERRORS;
+use crate::schema::{Lookup, Menu, Property};
+use crate::tree::Changes;
+use crate::types::Target;
+use crate::value::Value;
+
+impl Session<'_> {
+    /// Checks assignments against the schema; all faults at once.
+    pub(super) fn changes(&mut self, menu: &'static Menu, assigns: &[Assign]) -> Outcome<Changes> {
+        let mut changes = Changes::new();
+        let mut errors = Vec::new();
+        for assign in assigns {
+            match self.change(menu, assign) {
+                Ok((property, value))
+                    if changes.iter().any(|(p, v)| p.name == property.name && *v != value) =>
+                {
+                    errors.push(Error::new(assign.name_span, format!("{} is given twice", property.name)));
+                }
+                Ok(change) => changes.push(change),
+                Err(e) => errors.push(e),
+            }
+        }
+        if errors.is_empty() { Ok(changes) } else { Err(Errors(errors)) }
+    }
+
+    fn change(
+        &mut self,
+        menu: &'static Menu,
+        assign: &Assign,
+    ) -> Result<(&'static Property, Option<Value>), Error> {
+        let property = match menu.find_property(&assign.name) {
+            Lookup::One(property) => property,
+            Lookup::Many => {
+                return Err(Error::new(assign.name_span, format!("ambiguous argument name {}", assign.name)));
+            }
+            Lookup::None => {
+                let e = Error::new(assign.name_span, "expected end of command");
+                let hint = nearest(&assign.name, menu.properties.iter().map(|p| p.name.as_str()))
+                    .map(|hint| format!("{} has no property {}: {hint}", menu.slash_path(), assign.name))
+                    .or_else(|| Some(format!("{} has no property {}", menu.slash_path(), assign.name)));
+                return Err(e.maybe(hint));
+            }
+        };
+        if property.read_only {
+            return Err(Error::new(assign.name_span, "expected end of command")
+                .hint(format!("{} can only be read", property.name)));
+        }
+        let Some(text) = &assign.value else {
+            if property.required {
+                return Err(Error::new(assign.name_span, format!("{} can not be unset", property.name)));
+            }
+            return Ok((property, None));
+        };
+        if text.is_empty() && property.unset && !property.ty.takes_empty() {
+            return Ok((property, None));
+        }
+        let value = property.ty.parse(&property.name, text).map_err(|fault| fault.at(assign.value_span))?;
+        self.note_references(menu, property, &value, assign.value_span);
+        Ok((property, Some(value)))
+    }
+
+    /// Lets ports come into being, and remembers names that don't exist yet.
+    fn note_references(
+        &mut self,
+        menu: &'static Menu,
+        property: &'static Property,
+        value: &Value,
+        span: Span,
+    ) {
+        if !property.ty.has_references() {
+            return;
+        }
+        let mut wanted: Vec<(Target<'static>, String)> = Vec::new();
+        let held = value.clone();
+        collect(property, &held, &mut wanted);
+        for (target, name) in wanted {
+            let known = match target {
+                Target::Menu(_) => self.tree.is_known(target, &name),
+                Target::Interface | Target::InterfaceOrList => {
+                    self.tree.is_known(target, &name) || self.tree.interface_or_port(&name)
+                }
+            };
+            if !known {
+                let statement = self.current;
+                self.pending.push(Pending { menu, property, target, name, span, statement });
+            }
+        }
+    }
+
+    pub(super) fn resolve_pending(&mut self) {
+        for wanted in std::mem::take(&mut self.pending) {
+            if self.tree.is_known(wanted.target, &wanted.name) {
+                continue;
+            }
+            let e = Error::new(
+                wanted.span,
+                format!("input does not match any value of {}", wanted.property.name),
+            );
+            let hint = match (self.tree.renamed_port(&wanted.name), wanted.target) {
+                (Some(name), Target::Interface | Target::InterfaceOrList) => {
+                    Some(format!("{} is named {name} here", wanted.name))
+                }
+                (_, Target::Menu(path)) if self.tree.candidates(wanted.target).is_empty() => {
+                    Some(format!("/{path} has no items"))
+                }
+                _ => nearest(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
+                    .or_else(|| {
+                        Some(format!("there is no {} for {}", wanted.name, wanted.menu.slash_path()))
+                    }),
+            };
+            self.errors.push(e.maybe(hint));
+            let before = self.reports.len();
+            self.reports.retain(|report| report.span != wanted.statement);
+            self.failed += usize::from(self.reports.len() < before);
+            if self.errors.len() >= MAX_ERRORS {
+                return;
+            }
+        }
+    }
+}
+
+fn collect(property: &'static Property, value: &Value, wanted: &mut Vec<(Target<'static>, String)>) {
+    // The target borrows from the schema, which is static; the name is copied.
+    property.ty.references(value, &mut |target, name| wanted.push((target, name.to_owned())));
+}
