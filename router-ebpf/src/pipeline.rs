@@ -240,12 +240,21 @@ pub mod finish {
 
     #[inline(always)]
     pub fn run<P: Packet>(packet: P, s: &mut State, exit: u32) -> i32 {
-        let exit = Exit(exit);
+        let mut exit = Exit(exit);
         let passed = match exit.class() {
             Exit::DROP => {
-                count::dropped(packet, s, exit.reason());
                 trace::end(packet, s, exit.reason(), 0);
-                return icmp_error::run(packet, s, exit.reason());
+                let answer = packet.icmp_error(s, u32::from(exit.reason()));
+                if answer != icmp_error::KERNEL {
+                    count::dropped(packet, s, exit.reason());
+                    return if answer & icmp_error::ACTION != 0 {
+                        (answer & !icmp_error::ACTION) as i32
+                    } else {
+                        P::DROP
+                    };
+                }
+                exit = Exit::kernel();
+                packet.leave(s.now.generation)
             }
             Exit::HOST => packet.deliver(),
             Exit::KERNEL => packet.leave(s.now.generation),

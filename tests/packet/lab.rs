@@ -8,6 +8,7 @@ pub const HOST1: [u8; 6] = [2, 0, 0, 0, 1, 2];
 pub const ROUTER2: [u8; 6] = [2, 0, 0, 0, 2, 1];
 pub const HOST2: [u8; 6] = [2, 0, 0, 0, 2, 2];
 pub const ROUTER3: [u8; 6] = [2, 0, 0, 0, 3, 1];
+pub const HOST3: [u8; 6] = [2, 0, 0, 0, 3, 2];
 
 /// ether1 and ether2 have addresses, ether3 has none and a small MTU, ether4 is not managed, ether5 can't be redirected
 /// to by XDP.

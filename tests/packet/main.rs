@@ -1,4 +1,5 @@
 //! Packet tables: configuration in, packet in; verdict, packet out and counters compared.
 
 mod forward;
+mod icmp_error;
 mod lab;

@@ -23,9 +23,10 @@ pub struct Scratch {
     pub reserved: u32,
     /// Parameters of `bpf_fib_lookup`: too much for the stack of a nested call.
     pub fib: [u64; 8],
-    pub quote: [u8; QUOTE_BYTES],
+    /// What an error quotes, and the zeros that fill its last word.
+    pub quote: [u8; QUOTE_BYTES + 8],
 }
-crate::assert_size!(Scratch, 1344);
+crate::assert_size!(Scratch, 1352);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]

@@ -78,17 +78,22 @@ impl Ipv6 {
         join(self.dst_halves())
     }
 
-    pub fn build(payload_length: u16, next_header: u8, hop_limit: u8, src: [u8; 16], dst: [u8; 16]) -> Ipv6 {
+    /// Writes the whole header; traffic class and flow label are 0.
+    #[inline(always)]
+    pub fn write(&mut self, payload_length: u16, next_header: u8, hop_limit: u8, src: Halves, dst: Halves) {
         let [high, low] = payload_length.to_be_bytes();
-        let ((a, b), (c, d)) = (halves(&src), halves(&dst));
-        let mut bytes = [0; 40];
-        store32::<0, 40>(&mut bytes, u32::from_ne_bytes([0x60, 0, 0, 0]));
-        store32::<4, 40>(&mut bytes, u32::from_ne_bytes([high, low, next_header, hop_limit]));
-        store64::<8, 40>(&mut bytes, a);
-        store64::<16, 40>(&mut bytes, b);
-        store64::<24, 40>(&mut bytes, c);
-        store64::<32, 40>(&mut bytes, d);
-        Ipv6(bytes)
+        store32::<0, 40>(&mut self.0, u32::from_ne_bytes([0x60, 0, 0, 0]));
+        store32::<4, 40>(&mut self.0, u32::from_ne_bytes([high, low, next_header, hop_limit]));
+        store64::<8, 40>(&mut self.0, src.0);
+        store64::<16, 40>(&mut self.0, src.1);
+        store64::<24, 40>(&mut self.0, dst.0);
+        store64::<32, 40>(&mut self.0, dst.1);
+    }
+
+    pub fn build(payload_length: u16, next_header: u8, hop_limit: u8, src: [u8; 16], dst: [u8; 16]) -> Ipv6 {
+        let mut header = Ipv6([0; 40]);
+        header.write(payload_length, next_header, hop_limit, halves(&src), halves(&dst));
+        header
     }
 
     pub fn bytes(&self) -> &[u8; 40] {

@@ -82,6 +82,12 @@ impl Fib {
         self.0.dmac != [0; 6]
     }
 
+    /// Destination and source MAC of the frame.
+    #[inline(always)]
+    pub fn macs(&self) -> ([u8; 6], [u8; 6]) {
+        (self.0.dmac, self.0.smac)
+    }
+
     /// The next hop's address in four words and its family, 4 or 6. IPv4 stands in the first word.
     #[inline(always)]
     pub fn gateway(&self) -> ([u32; 4], u16) {

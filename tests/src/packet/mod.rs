@@ -4,4 +4,4 @@ mod frame;
 mod rig;
 
 pub use frame::{Frame, Ip, describe, on};
-pub use rig::{Answer, Hook, Rig, port, settings};
+pub use rig::{Answer, Hook, Rig, SkbContext, ip, port, settings, sysctl};
