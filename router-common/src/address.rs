@@ -59,7 +59,7 @@ pub fn kind6((high, low): Halves) -> Kind {
 /// The multicast addresses that neighbours are asked for at (RFC 4291, 2.7.1).
 #[inline(always)]
 pub fn is_solicited_node((high, low): Halves) -> bool {
-    u64::from_be(high) == 0xff02_0000_0000_0000 && u64::from_be(low) >> 24 == 0x0000_0001_ff
+    u64::from_be(high) == 0xff02_0000_0000_0000 && u64::from_be(low) >> 24 == 0x0000_0000_01ff
 }
 
 #[cfg(test)]

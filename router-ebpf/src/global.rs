@@ -30,7 +30,7 @@ fn walk<P: Packet>(packet: P, l2_bytes: u32, first: u32, length: u32) -> u32 {
 macro_rules! globals {
     ($packet:ty, $context:ty: $($name:ident($($argument:ident),*) = $run:path;)*
      ; state $($stateful:ident($($more:ident),*) = $with:path;)*
-     ; way $($sending:ident() = $send:path;)*) => {
+     ; way $($sending:ident($($extra:ident),*) = $send:path;)*) => {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
@@ -50,10 +50,15 @@ macro_rules! globals {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
-            pub extern "C" fn $sending(ctx: *mut $context, state: *mut State, way: *mut Way) -> u32 {
+            pub extern "C" fn $sending(
+                ctx: *mut $context,
+                state: *mut State,
+                way: *mut Way
+                $(, $extra: u32)*
+            ) -> u32 {
                 // SAFETY: null, or the caller's state and way, borrowed mutably for this call.
                 let (Some(state), Some(way)) = (unsafe { (state.as_mut(), way.as_mut()) }) else { return 0 };
-                $send(<$packet>::new(ctx), state, way)
+                $send(<$packet>::new(ctx), state, way $(, $extra)*)
             }
         )*
     };
@@ -67,6 +72,7 @@ pub mod xdp {
         xdp_is_traced(ingress, l2_bytes) = trace::matches;
         xdp_report(ingress, step, egress) = trace::report;
         xdp_stranger() = finish::stranger;
+        xdp_quote(offset, bytes) = icmp_error::quote;
     ; state
         xdp_begin() = trace::begin;
         xdp_routed(egress) = trace::routed;
@@ -75,10 +81,13 @@ pub mod xdp {
         xdp_source6() = source::learn6;
         xdp_route4() = route::learn4;
         xdp_route6() = route::learn6;
-        xdp_icmp_error(reason) = icmp_error::make;
         xdp_finish(exit) = finish::run;
     ; way
         xdp_send() = emit::send;
+        xdp_icmp_prepare4(reason) = icmp_error::prepare4;
+        xdp_icmp_prepare6(reason) = icmp_error::prepare6;
+        xdp_icmp_make4(reason) = icmp_error::make4;
+        xdp_icmp_make6(reason) = icmp_error::make6;
     }
 }
 
@@ -90,6 +99,7 @@ pub mod tc {
         tc_is_traced(ingress, l2_bytes) = trace::matches;
         tc_report(ingress, step, egress) = trace::report;
         tc_stranger() = finish::stranger;
+        tc_quote(offset, bytes) = icmp_error::quote;
     ; state
         tc_begin() = trace::begin;
         tc_routed(egress) = trace::routed;
@@ -98,9 +108,12 @@ pub mod tc {
         tc_source6() = source::learn6;
         tc_route4() = route::learn4;
         tc_route6() = route::learn6;
-        tc_icmp_error(reason) = icmp_error::make;
         tc_finish(exit) = finish::run;
     ; way
         tc_send() = emit::send;
+        tc_icmp_prepare4(reason) = icmp_error::prepare4;
+        tc_icmp_prepare6(reason) = icmp_error::prepare6;
+        tc_icmp_make4(reason) = icmp_error::make4;
+        tc_icmp_make6(reason) = icmp_error::make6;
     }
 }

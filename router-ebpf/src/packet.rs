@@ -56,6 +56,7 @@ pub trait Packet: Copy {
     fn is_traced(self, ingress: u32, l2_bytes: u32) -> bool;
     fn report(self, ingress: u32, step: u32, egress: u32);
     fn stranger(self) -> i32;
+    fn quote(self, offset: u32, bytes: u32) -> u32;
     fn begin(self, s: &mut State);
     fn routed(self, s: &mut State, egress: u32);
     fn forwarded(self, s: &mut State, egress: u32);
@@ -64,7 +65,8 @@ pub trait Packet: Copy {
     fn route4(self, s: &mut State) -> u32;
     fn route6(self, s: &mut State) -> u32;
     fn slow_send(self, s: &mut State, way: &mut Way) -> u32;
-    fn icmp_error(self, s: &mut State, reason: u32) -> u32;
+    fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32;
+    fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32;
     fn finish(self, s: &mut State, exit: u32) -> i32;
 
     /// Lowers the TTL in place. `third` is the third word of the IPv4 header as it is.

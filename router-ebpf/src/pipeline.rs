@@ -234,6 +234,7 @@ fn ipv6<P: Packet>(
 pub mod finish {
     use super::{Exit, State};
     use crate::packet::{Packet, Untouched};
+    use crate::stage::emit::Way;
     use crate::stage::icmp_error;
     use crate::{count, trace};
     use router_common::verdict::Reason;
@@ -244,14 +245,17 @@ pub mod finish {
         let passed = match exit.class() {
             Exit::DROP => {
                 trace::end(packet, s, exit.reason(), 0);
-                let answer = packet.icmp_error(s, u32::from(exit.reason()));
+                let mut way = Way::NONE;
+                let answer = packet.icmp_prepare(s, &mut way, u32::from(exit.reason()));
                 if answer != icmp_error::KERNEL {
                     count::dropped(packet, s, exit.reason());
-                    return if answer & icmp_error::ACTION != 0 {
-                        (answer & !icmp_error::ACTION) as i32
-                    } else {
-                        P::DROP
-                    };
+                    if answer == icmp_error::READY {
+                        let made = packet.icmp_make(s, &mut way, u32::from(exit.reason()));
+                        if made & icmp_error::ACTION != 0 {
+                            return (made & !icmp_error::ACTION) as i32;
+                        }
+                    }
+                    return P::DROP;
                 }
                 exit = Exit::kernel();
                 packet.leave(s.now.generation)

@@ -1,6 +1,7 @@
 //! The tc back end: changes go through helpers, because packets are merged ones with checksums left to the device.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC,
@@ -148,11 +149,12 @@ impl Packet for SkbPacket {
 
     #[inline(always)]
     fn load<const N: usize>(self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = [0u8; N];
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the buffer has N bytes.
         let result =
             unsafe { bpf_skb_load_bytes(self.skb.cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
-        (result == 0).then_some(bytes)
+        // SAFETY: the helper has written all of them.
+        (result == 0).then(|| unsafe { bytes.assume_init() })
     }
 
     #[inline(always)]
@@ -209,6 +211,11 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn quote(self, offset: u32, bytes: u32) -> u32 {
+        global::tc_quote(self.skb, offset, bytes)
+    }
+
+    #[inline(always)]
     fn begin(self, s: &mut State) {
         global::tc_begin(self.skb, s);
     }
@@ -249,8 +256,19 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
-    fn icmp_error(self, s: &mut State, reason: u32) -> u32 {
-        global::tc_icmp_error(self.skb, s, reason)
+    fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+        match s.family {
+            4 => global::tc_icmp_prepare4(self.skb, s, way, reason),
+            _ => global::tc_icmp_prepare6(self.skb, s, way, reason),
+        }
+    }
+
+    #[inline(always)]
+    fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+        match s.family {
+            4 => global::tc_icmp_make4(self.skb, s, way, reason),
+            _ => global::tc_icmp_make6(self.skb, s, way, reason),
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! The XDP back end: bytes are written where they stand.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use aya_ebpf::helpers::generated::{
@@ -105,10 +106,11 @@ impl Packet for XdpPacket {
 
     #[inline(always)]
     fn load<const N: usize>(self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = [0u8; N];
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the buffer has N bytes.
         let result = unsafe { bpf_xdp_load_bytes(self.ctx, offset, bytes.as_mut_ptr().cast(), N as u32) };
-        (result == 0).then_some(bytes)
+        // SAFETY: the helper has written all of them.
+        (result == 0).then(|| unsafe { bytes.assume_init() })
     }
 
     #[inline(always)]
@@ -162,6 +164,11 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn quote(self, offset: u32, bytes: u32) -> u32 {
+        global::xdp_quote(self.ctx, offset, bytes)
+    }
+
+    #[inline(always)]
     fn begin(self, s: &mut State) {
         global::xdp_begin(self.ctx, s);
     }
@@ -202,8 +209,19 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn icmp_error(self, s: &mut State, reason: u32) -> u32 {
-        global::xdp_icmp_error(self.ctx, s, reason)
+    fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+        match s.family {
+            4 => global::xdp_icmp_prepare4(self.ctx, s, way, reason),
+            _ => global::xdp_icmp_prepare6(self.ctx, s, way, reason),
+        }
+    }
+
+    #[inline(always)]
+    fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+        match s.family {
+            4 => global::xdp_icmp_make4(self.ctx, s, way, reason),
+            _ => global::xdp_icmp_make6(self.ctx, s, way, reason),
+        }
     }
 
     #[inline(always)]

@@ -23,10 +23,10 @@ pub struct Scratch {
     pub reserved: u32,
     /// Parameters of `bpf_fib_lookup`: too much for the stack of a nested call.
     pub fib: [u64; 8],
-    /// What an error quotes, and the zeros that fill its last word.
-    pub quote: [u8; QUOTE_BYTES + 8],
+    /// What an error quotes and the zeros that fill its last word, added up in three parts of 512 bytes.
+    pub quote: [u8; 3 * 512],
 }
-crate::assert_size!(Scratch, 1352);
+crate::assert_size!(Scratch, 1648);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]

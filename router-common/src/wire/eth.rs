@@ -1,7 +1,7 @@
 //! Ethernet II.
 
 use crate::cursor::Wire;
-use crate::unaligned::{load16, load32, store32};
+use crate::unaligned::{load16, load32, store16, store32};
 
 pub const HEADER_BYTES: u32 = 14;
 
@@ -46,6 +46,11 @@ impl Ethernet {
         store32::<8, 14>(&mut self.0, u32::from_ne_bytes([i, j, k, l]));
     }
 
+    #[inline(always)]
+    pub fn set_ethertype(&mut self, ethertype: u16) {
+        store16::<12, 14>(&mut self.0, ethertype.to_be());
+    }
+
     pub fn build(dst: [u8; 6], src: [u8; 6], ethertype: u16) -> Ethernet {
         let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (dst, src);
         let [m, n] = ethertype.to_be_bytes();
@@ -73,5 +78,7 @@ mod tests {
         header.set_macs([2, 21, 22, 23, 24, 25], [2, 31, 32, 33, 34, 35]);
         assert_eq!(header, Ethernet::build([2, 21, 22, 23, 24, 25], [2, 31, 32, 33, 34, 35], IPV6));
         assert!(!header.is_group());
+        header.set_ethertype(IPV4);
+        assert_eq!(header.ethertype(), IPV4);
     }
 }

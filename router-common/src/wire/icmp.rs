@@ -2,23 +2,33 @@
 
 use crate::csum;
 use crate::cursor::Wire;
+use crate::unaligned::{store16, store32};
 use crate::verdict::Reason;
 use crate::wire::ipv6::next;
 
 pub const PROTOCOL: u8 = 1;
 pub const HEADER_BYTES: u32 = 8;
 
-#[repr(C)]
+/// Type, code, checksum; four bytes that are unused or the MTU: RFC 1191 puts it in the last two of them, RFC 4443 in
+/// all.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Icmp {
-    pub kind: u8,
-    pub code: u8,
-    pub checksum_be: [u8; 2],
-    /// Unused, or the MTU: RFC 1191 puts it in the last two bytes, RFC 4443 in all four.
-    pub rest_be: [u8; 4],
-}
+pub struct Icmp([u8; 8]);
 // SAFETY: bytes only.
 unsafe impl Wire for Icmp {}
+
+impl Icmp {
+    /// Writes the header of an error. `mtu_bytes` is that of "fragmentation needed" and "packet too big", else 0;
+    /// `sum` adds up what follows the header, and for ICMPv6 the pseudo-header, in native word order.
+    #[inline(always)]
+    pub fn write(&mut self, error: ErrorKind, mtu_bytes: u32, sum: u64) {
+        let first = u32::from_ne_bytes([error.kind, error.code, 0, 0]);
+        let rest = mtu_bytes.to_be();
+        store32::<0, 8>(&mut self.0, first);
+        store16::<2, 8>(&mut self.0, csum::finish(sum + u64::from(first) + u64::from(rest)));
+        store32::<4, 8>(&mut self.0, rest);
+    }
+}
 
 /// ICMP messages that must not be answered with an error (RFC 1812, 4.3.2.7): all errors. What is unknown counts as
 /// an error, as in Linux (net/ipv4/icmp.c, `icmp_pointers`).
@@ -84,16 +94,6 @@ pub const QUOTE4_BYTES: u32 = 576 - 20 - 8;
 /// The same for IPv6 (RFC 4443, 2.4 c).
 pub const QUOTE6_BYTES: u32 = 1280 - 40 - 8;
 
-/// The header of an error. `mtu_bytes` is that of "fragmentation needed" and "packet too big", else 0; `sum` adds up
-/// what follows the header, and for ICMPv6 the pseudo-header, in native word order.
-#[inline(always)]
-pub fn build(error: ErrorKind, mtu_bytes: u32, sum: u64) -> Icmp {
-    let rest = mtu_bytes.to_be();
-    let first = u32::from_ne_bytes([error.kind, error.code, 0, 0]);
-    let csum = csum::finish(sum + u64::from(first) + u64::from(rest));
-    Icmp { kind: error.kind, code: error.code, checksum_be: csum.to_ne_bytes(), rest_be: rest.to_ne_bytes() }
-}
-
 /// The sum of the pseudo-header of an ICMPv6 message of `length` bytes (RFC 8200, 8.1), in native word order.
 #[inline(always)]
 pub fn pseudo6(src: [u32; 4], dst: [u32; 4], length: u32) -> u64 {
@@ -119,8 +119,10 @@ mod tests {
         words.sum()
     }
 
-    fn bytes(header: &Icmp) -> Vec<u8> {
-        [&[header.kind, header.code][..], &header.checksum_be, &header.rest_be].concat()
+    fn bytes(error: ErrorKind, mtu_bytes: u32, sum: u64) -> Vec<u8> {
+        let mut header = Icmp([0; 8]);
+        header.write(error, mtu_bytes, sum);
+        header.0.to_vec()
     }
 
     proptest! {
@@ -138,8 +140,8 @@ mod tests {
             for (reason, theirs) in kinds {
                 let theirs = Icmpv4Header::with_checksum(theirs, &quote);
                 let mtu = if reason == Reason::TooBig { u32::from(mtu) } else { 0 };
-                let ours = build(error4(reason as u32).unwrap(), mtu, native_sum(&quote));
-                prop_assert_eq!(bytes(&ours), theirs.to_bytes().to_vec(), "{:?}", reason);
+                let ours = bytes(error4(reason as u32).unwrap(), mtu, native_sum(&quote));
+                prop_assert_eq!(ours, theirs.to_bytes().to_vec(), "{:?}", reason);
             }
         }
 
@@ -159,8 +161,8 @@ mod tests {
                 let theirs = Icmpv6Header::with_checksum(theirs, src, dst, &quote).unwrap();
                 let mtu = if reason == Reason::TooBig { mtu } else { 0 };
                 let sum = pseudo6(words(halves(&src)), words(halves(&dst)), quote.len() as u32 + 8);
-                let ours = build(error6(reason as u32).unwrap(), mtu, sum + native_sum(&quote));
-                prop_assert_eq!(bytes(&ours), theirs.to_bytes().to_vec(), "{:?}", reason);
+                let ours = bytes(error6(reason as u32).unwrap(), mtu, sum + native_sum(&quote));
+                prop_assert_eq!(ours, theirs.to_bytes().to_vec(), "{:?}", reason);
             }
         }
     }

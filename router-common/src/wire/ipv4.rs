@@ -108,11 +108,24 @@ impl Ipv4 {
     }
 
     /// Writes a header without options; the fragment word is 0.
+    #[inline(always)]
+    pub fn write(&mut self, total_length: u16, tos: u8, ttl: u8, protocol: u8, src: [u8; 4], dst: [u8; 4]) {
+        let [high, low] = total_length.to_be_bytes();
+        let first = u32::from_ne_bytes([0x45, tos, high, low]);
+        let third = u32::from_ne_bytes([ttl, protocol, 0, 0]);
+        let (src, dst) = (u32::from_ne_bytes(src), u32::from_ne_bytes(dst));
+        let csum = csum::finish([first, third, src, dst].into_iter().map(u64::from).sum());
+        store32::<0, 20>(&mut self.0, first);
+        store32::<4, 20>(&mut self.0, 0);
+        store32::<8, 20>(&mut self.0, third);
+        store16::<10, 20>(&mut self.0, csum);
+        store32::<12, 20>(&mut self.0, src);
+        store32::<16, 20>(&mut self.0, dst);
+    }
+
     pub fn build(total_length: u16, tos: u8, ttl: u8, protocol: u8, src: [u8; 4], dst: [u8; 4]) -> Ipv4 {
-        let ([h, l], [a, b, c, d], [e, f, g, i]) = (total_length.to_be_bytes(), src, dst);
-        let mut header = Ipv4([0x45, tos, h, l, 0, 0, 0, 0, ttl, protocol, 0, 0, a, b, c, d, e, f, g, i]);
-        let csum = csum::finish(header.sum());
-        store16::<10, 20>(&mut header.0, csum);
+        let mut header = Ipv4([0; 20]);
+        header.write(total_length, tos, ttl, protocol, src, dst);
         header
     }
 

@@ -6,11 +6,11 @@
 use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS};
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use router_common::csum;
-use router_common::maps::port::{Port, port_flag};
+use router_common::maps::port::port_flag;
 use router_common::maps::scratch::{QUOTE_BYTES, Scratch};
 use router_common::verdict::Reason;
 use router_common::wire::eth::{self, Ethernet};
-use router_common::wire::icmp::{self, ErrorKind, Icmp};
+use router_common::wire::icmp::{self, Icmp};
 use router_common::wire::ipv4::{self, Ipv4};
 use router_common::wire::ipv6::{self, Ipv6, next, words};
 
@@ -19,33 +19,40 @@ use crate::packet::Packet;
 use crate::pipeline::State;
 use crate::stage::emit::Way;
 use crate::stage::route::Fib;
+use crate::stage::unfinished::is_unfinished;
 use crate::{count, global, trace};
 
 /// Class selector 6, as Linux and RFC 1812, 4.3.2.5 have it.
 const TOS: u8 = 0xc0;
 const TTL: u8 = 64;
 
-/// Marks an action among what [`make`] gives.
+/// Marks an action among what [`make4`] gives.
 pub const ACTION: u32 = 1 << 31;
-/// The kernel is to make the error.
+/// What [`prepare4`] gives: the kernel is to make the error; it can be made here.
 pub const KERNEL: u32 = 1;
+pub const READY: u32 = 2;
 
-/// Makes and sends the error that belongs to a reason. Gives an action marked with [`ACTION`]; [`KERNEL`]; or 0, where
-/// there is no error to send and the packet is just dropped.
+/// Whether an error is to be sent for a packet that is dropped under this reason, and where to. In two steps, and each
+/// in a function of its own, because one alone would need half of the BPF stack.
 #[inline(always)]
-pub fn make<P: Packet>(packet: P, s: &mut State, reason: u32) -> u32 {
-    let Some(error) = (if s.family == 4 { icmp::error4(reason) } else { icmp::error6(reason) }) else {
-        return 0;
-    };
-    if s.bound != 0 {
+pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    if icmp::error4(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    let made = if s.family == 4 { make4(packet, s, error) } else { make6(packet, s, error) };
-    made.unwrap_or(0)
+    answer4(packet, s, way).unwrap_or(0)
+}
+
+/// As [`prepare4`].
+#[inline(always)]
+pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    if icmp::error6(reason).is_none() || s.bound != 0 {
+        return 0;
+    }
+    answer6(packet, s, way).unwrap_or(0)
 }
 
 #[inline(always)]
-fn make4<P: Packet>(packet: P, s: &mut State, error: ErrorKind) -> Option<u32> {
+fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     let header = packet.load::<20>(s.l2_bytes)?;
     let [first, _, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
     if u16::from_be_bytes([high, low]) & 0x1fff != 0 {
@@ -60,35 +67,19 @@ fn make4<P: Packet>(packet: P, s: &mut State, error: ErrorKind) -> Option<u32> {
     }
     let (source, destination) = ([a, b, c, d], [e, f, g, h]);
     let pseudo = u64::from(u32::from_ne_bytes(source)) + u64::from(u32::from_ne_bytes(destination));
-    if is_unfinished(packet, l4, protocol, pseudo, s.length.wrapping_sub(l4 - s.l2_bytes)) {
+    // In tc the device would finish the checksum inside the quote, and make the error's own wrong.
+    if !P::XDP && is_unfinished(packet, l4, protocol, pseudo, s.length.wrapping_sub(l4 - s.l2_bytes)) {
         return Some(KERNEL);
     }
-    let port = maps::port(s.now.generation, s.ingress)?;
-    if port.address4 == [0; 4] {
+    let own = maps::port(s.now.generation, s.ingress)?.address4;
+    if own == [0; 4] || is_limited::<P>(s) {
         return None;
     }
-    let own = port.address4;
-    if is_limited::<P>(s) {
-        return None;
-    }
-    let mut fib = Fib::ipv4::<P>(s.ingress, own, source).ok()?;
-    let (egress, transmit) = way_back(packet, s, &mut fib)?;
-    let quote_bytes = s.length.min(icmp::QUOTE4_BYTES);
-    let sum = quote(packet, s.l2_bytes, quote_bytes)?;
-    packet.make_room(s.l2_bytes, ipv4::HEADER_BYTES + icmp::HEADER_BYTES, quote_bytes)?;
-    let mut cursor = packet.cursor();
-    if s.l2_bytes != 0 {
-        let (dst, src) = fib.macs();
-        *cursor.take::<Ethernet>().ok()? = Ethernet::build(dst, src, eth::IPV4);
-    }
-    let length = ipv4::HEADER_BYTES + icmp::HEADER_BYTES + quote_bytes;
-    *cursor.take::<Ipv4>().ok()? = Ipv4::build(length as u16, TOS, TTL, icmp::PROTOCOL, own, source);
-    *cursor.take::<Icmp>().ok()? = icmp::build(error, s.mtu_bytes, sum);
-    Some(send(packet, s, egress, transmit, length))
+    way_back(packet, s, way, Fib::ipv4::<P>(s.ingress, own, source).ok()?)
 }
 
 #[inline(always)]
-fn make6<P: Packet>(packet: P, s: &mut State, error: ErrorKind) -> Option<u32> {
+fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     let [_, _, _, _, _, _, next_header, _] = packet.load::<8>(s.l2_bytes)?;
     let upper = packet.upper(s.l2_bytes, next_header, s.length);
     if upper & global::FOUND == 0 {
@@ -103,48 +94,70 @@ fn make6<P: Packet>(packet: P, s: &mut State, error: ErrorKind) -> Option<u32> {
     }
     let source = packet.load_address(s.l2_bytes + 8)?;
     let destination = packet.load_address(s.l2_bytes + 24)?;
-    let pseudo = [source.0, source.1, destination.0, destination.1]
-        .map(|half| u64::from(csum::fold(half)))
-        .into_iter()
-        .sum();
-    if is_unfinished(packet, l4, protocol, pseudo, s.length.wrapping_sub(l4 - s.l2_bytes)) {
+    let fold = |half: u64| u64::from(csum::fold(half));
+    let pseudo = fold(source.0) + fold(source.1) + fold(destination.0) + fold(destination.1);
+    // In tc the device would finish the checksum inside the quote, and make the error's own wrong.
+    if !P::XDP && is_unfinished(packet, l4, protocol, pseudo, s.length.wrapping_sub(l4 - s.l2_bytes)) {
         return Some(KERNEL);
     }
-    let port: &Port = maps::port(s.now.generation, s.ingress)?;
-    let own = ipv6::halves(&port.address6);
+    let own = maps::read6(&maps::port(s.now.generation, s.ingress)?.address6);
     if own == (0, 0) || is_limited::<P>(s) {
         return None;
     }
-    let mut fib = Fib::ipv6::<P>(s.ingress, own, source).ok()?;
-    let (egress, transmit) = way_back(packet, s, &mut fib)?;
-    let quote_bytes = s.length.min(icmp::QUOTE6_BYTES);
-    let message_bytes = icmp::HEADER_BYTES + quote_bytes;
-    let sum =
-        quote(packet, s.l2_bytes, quote_bytes)? + icmp::pseudo6(words(own), words(source), message_bytes);
-    packet.make_room(s.l2_bytes, ipv6::HEADER_BYTES + icmp::HEADER_BYTES, quote_bytes)?;
-    let mut cursor = packet.cursor();
-    if s.l2_bytes != 0 {
-        let (dst, src) = fib.macs();
-        *cursor.take::<Ethernet>().ok()? = Ethernet::build(dst, src, eth::IPV6);
-    }
-    cursor.take::<Ipv6>().ok()?.write(message_bytes as u16, next::ICMPV6, TTL, own, source);
-    *cursor.take::<Icmp>().ok()? = icmp::build(error, s.mtu_bytes, sum);
-    Some(send(packet, s, egress, transmit, ipv6::HEADER_BYTES + message_bytes))
+    way_back(packet, s, way, Fib::ipv6::<P>(s.ingress, own, source).ok()?)
 }
 
-/// In tc: whether the transport checksum is only that of the pseudo-header yet, for the device to finish. The device
-/// would do so inside the quote and make the error's own checksum wrong. `pseudo` adds up the addresses.
+/// Turns the frame into the error and sends it. Gives an action marked with [`ACTION`], or 0.
 #[inline(always)]
-fn is_unfinished<P: Packet>(packet: P, l4: u32, protocol: u8, pseudo: u64, l4_bytes: u32) -> bool {
-    let at = match protocol {
-        _ if P::XDP => return false,
-        6 => 16,
-        17 => 6,
-        _ => return false,
-    };
-    let Some(found) = packet.load::<2>(l4 + at) else { return false };
-    let sum = pseudo + u64::from(l4_bytes.to_be()) + u64::from(u32::from(protocol).to_be());
-    csum::fold(sum) == u16::from_ne_bytes(found)
+pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    let made = (|| {
+        let error = icmp::error4(reason)?;
+        let source = packet.load::<4>(s.l2_bytes + 12)?;
+        let own = maps::port(s.now.generation, s.ingress)?.address4;
+        let quote_bytes = s.length.min(icmp::QUOTE4_BYTES);
+        let sum = quoted(packet, s.l2_bytes, quote_bytes)?;
+        packet.make_room(s.l2_bytes, ipv4::HEADER_BYTES + icmp::HEADER_BYTES, quote_bytes)?;
+        let mut cursor = packet.cursor();
+        if s.l2_bytes != 0 {
+            link_header::<P>(cursor.take::<Ethernet>().ok()?, eth::IPV4)?;
+        }
+        let length = ipv4::HEADER_BYTES + icmp::HEADER_BYTES + quote_bytes;
+        cursor.take::<Ipv4>().ok()?.write(length as u16, TOS, TTL, icmp::PROTOCOL, own, source);
+        cursor.take::<Icmp>().ok()?.write(error, s.mtu_bytes, sum);
+        Some(send(packet, s, way, length))
+    })();
+    made.unwrap_or(0)
+}
+
+/// As [`make4`].
+#[inline(always)]
+pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    let made = (|| {
+        let error = icmp::error6(reason)?;
+        let source = packet.load_address(s.l2_bytes + 8)?;
+        let own = maps::read6(&maps::port(s.now.generation, s.ingress)?.address6);
+        let quote_bytes = s.length.min(icmp::QUOTE6_BYTES);
+        let bytes = icmp::HEADER_BYTES + quote_bytes;
+        let sum = quoted(packet, s.l2_bytes, quote_bytes)? + icmp::pseudo6(words(own), words(source), bytes);
+        packet.make_room(s.l2_bytes, ipv6::HEADER_BYTES + icmp::HEADER_BYTES, quote_bytes)?;
+        let mut cursor = packet.cursor();
+        if s.l2_bytes != 0 {
+            link_header::<P>(cursor.take::<Ethernet>().ok()?, eth::IPV6)?;
+        }
+        cursor.take::<Ipv6>().ok()?.write(bytes as u16, next::ICMPV6, TTL, own, source);
+        cursor.take::<Icmp>().ok()?.write(error, s.mtu_bytes, sum);
+        Some(send(packet, s, way, ipv6::HEADER_BYTES + bytes))
+    })();
+    made.unwrap_or(0)
+}
+
+/// Writes the Ethernet header with the addresses that the FIB gave for the way back.
+#[inline(always)]
+fn link_header<P: Packet>(header: &mut Ethernet, ethertype: u16) -> Option<()> {
+    let (dst, src) = Fib::answered::<P>()?.macs();
+    header.set_macs(dst, src);
+    header.set_ethertype(ethertype);
+    Some(())
 }
 
 /// Whether this CPU has made its share of errors in this second.
@@ -167,9 +180,9 @@ fn is_limited<P: Packet>(s: &State) -> bool {
     false
 }
 
-/// The port that leads back to the source, and whether XDP can transmit there. Fills in `s.way`.
+/// Looks for the way back to the source. Fills in `way`, whose `ttl` tells whether XDP can transmit there.
 #[inline(always)]
-fn way_back<P: Packet>(packet: P, s: &mut State, fib: &mut Fib) -> Option<(u32, bool)> {
+fn way_back<P: Packet>(packet: P, s: &State, way: &mut Way, mut fib: Fib) -> Option<u32> {
     let resolved = match fib.ask(packet) {
         BPF_FIB_LKUP_RET_SUCCESS => fib.has_neighbor(),
         BPF_FIB_LKUP_RET_NO_NEIGH => false,
@@ -177,22 +190,34 @@ fn way_back<P: Packet>(packet: P, s: &mut State, fib: &mut Fib) -> Option<(u32, 
     };
     let (gateway, family) = fib.gateway();
     let port = maps::port(s.now.generation, fib.egress());
-    s.way = Way {
-        generation: s.now.generation,
-        ifindex: fib.egress(),
-        tx_index: port.map_or(u32::MAX, |port| port.tx_index),
-        l2_bytes: s.l2_bytes,
-        gateway,
-        gateway_family: u32::from(family),
-        ttl: 0,
-    };
     let transmit = P::XDP && resolved && port.is_some_and(|port| port.flags & port_flag::XDP_TX != 0);
-    Some((fib.egress(), transmit))
+    way.generation = s.now.generation;
+    way.ifindex = fib.egress();
+    way.tx_index = port.map_or(u32::MAX, |port| port.tx_index);
+    way.l2_bytes = s.l2_bytes;
+    way.gateway = gateway;
+    way.gateway_family = u32::from(family);
+    way.ttl = u32::from(transmit);
+    Some(READY)
 }
 
-/// Adds up what the error will quote, in native word order.
+/// The sum of what the error will quote, in native word order.
 #[inline(always)]
-fn quote<P: Packet>(packet: P, offset: u32, bytes: u32) -> Option<u64> {
+fn quoted<P: Packet>(packet: P, offset: u32, bytes: u32) -> Option<u64> {
+    match packet.quote(offset, bytes) {
+        0 => None,
+        sum => Some(u64::from(sum)),
+    }
+}
+
+/// Adds up the quote. An IP header never adds up to 0, which so can say that it failed.
+#[inline(always)]
+pub fn quote<P: Packet>(packet: P, offset: u32, bytes: u32) -> u32 {
+    add_up(packet, offset, bytes).map_or(0, |sum| u32::from(csum::fold(sum)))
+}
+
+#[inline(always)]
+fn add_up<P: Packet>(packet: P, offset: u32, bytes: u32) -> Option<u64> {
     let scratch: &mut Scratch = maps::scratch(P::SCRATCH)?;
     let start = (&raw mut scratch.quote).cast::<u8>();
     let bytes = core::hint::black_box(bytes) & 0x7ff;
@@ -226,12 +251,11 @@ fn quote<P: Packet>(packet: P, offset: u32, bytes: u32) -> Option<u64> {
 }
 
 #[inline(always)]
-fn send<P: Packet>(packet: P, s: &mut State, egress: u32, transmit: bool, length: u32) -> u32 {
-    let way = s.way;
-    let sent = if transmit {
+fn send<P: Packet>(packet: P, s: &State, way: &Way, length: u32) -> u32 {
+    let sent = if way.ttl != 0 {
         packet.redirect(way.tx_index)
-    } else if packet.announce(&way).is_some() {
-        packet.send(&way)
+    } else if packet.announce(way).is_some() {
+        packet.send(way)
     } else {
         Err(Reason::NoHeadroom)
     };
@@ -242,12 +266,12 @@ fn send<P: Packet>(packet: P, s: &mut State, egress: u32, transmit: bool, length
             if let Some(counters) = maps::port_counters(way.tx_index) {
                 count::add(&mut counters.sent, 1, bytes);
             }
-            trace::answered::<P>(s, Reason::IcmpSent, egress);
+            trace::answered::<P>(s, Reason::IcmpSent, way.ifindex);
             ACTION | action as u32
         }
         Err(reason) => {
             count::reason(reason as u16, 1, 0);
-            ACTION | P::DROP as u32
+            0
         }
     }
 }

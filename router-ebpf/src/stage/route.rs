@@ -5,7 +5,7 @@ use aya_ebpf::bindings::{
     BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS,
     BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LKUP_RET_UNSUPP_LWT, bpf_fib_lookup as Params,
 };
-use aya_ebpf::helpers::generated::bpf_fib_lookup;
+use aya_ebpf::helpers::generated::{bpf_check_mtu, bpf_fib_lookup};
 use router_common::address::{Kind, is_solicited_node, kind4, kind6};
 use router_common::hash;
 use router_common::maps::control::flag;
@@ -43,6 +43,14 @@ impl Fib {
         Ok(Fib(params))
     }
 
+    /// The answer to the last question of this program.
+    #[inline(always)]
+    pub fn answered<P: Packet>() -> Option<Fib> {
+        let scratch = maps::scratch(P::SCRATCH)?;
+        // SAFETY: as in `new`.
+        Some(Fib(unsafe { &mut *(&raw mut scratch.fib).cast() }))
+    }
+
     #[inline(always)]
     pub fn ipv4<P: Packet>(ingress: u32, source: [u8; 4], destination: [u8; 4]) -> Result<Fib, Exit> {
         let fib = Fib::new::<P>(AF_INET, ingress)?;
@@ -71,8 +79,9 @@ impl Fib {
         self.0.ifindex
     }
 
+    /// The route's MTU, where there is a neighbour.
     #[inline(always)]
-    pub fn mtu_bytes(&self) -> u32 {
+    fn mtu_bytes(&self) -> u32 {
         // SAFETY: all bytes of the union are initialised; the helper writes mtu_result where it succeeds.
         u32::from(unsafe { self.0.__bindgen_anon_1.mtu_result })
     }
@@ -170,7 +179,7 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
             route.epoch = epoch(s, true);
             return Ok(());
         }
-        let keep = answer(s, result, &fib, &mut route.next_hop, &mut route.gateway)?;
+        let keep = answer(packet, s, result, &fib, &mut route.next_hop, &mut route.gateway)?;
         route.epoch = epoch(s, keep);
         Ok(())
     })();
@@ -225,7 +234,7 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
             route.epoch = epoch(s, true);
             return Ok(());
         }
-        let keep = answer(s, result, &fib, &mut route.next_hop, &mut route.gateway)?;
+        let keep = answer(packet, s, result, &fib, &mut route.next_hop, &mut route.gateway)?;
         route.epoch = epoch(s, keep);
         Ok(())
     })();
@@ -260,9 +269,18 @@ fn multicast6<P: Packet>(packet: P, l2_bytes: u32, next_header: u8, destination:
     }
 }
 
+#[inline(always)]
+fn device_mtu_bytes<P: Packet>(packet: P, ifindex: u32) -> u32 {
+    let mut mtu_bytes = 0;
+    // SAFETY: the context is this program's own. Whether this packet would fit is told apart by the caller.
+    let _ = unsafe { bpf_check_mtu(packet.context(), ifindex, &raw mut mtu_bytes, 0, 0) };
+    mtu_bytes
+}
+
 /// What the FIB's answer means. Fills in the next hop and tells whether it may be remembered.
 #[inline(always)]
-fn answer(
+fn answer<P: Packet>(
+    packet: P,
     s: &State,
     result: u32,
     fib: &Fib,
@@ -307,12 +325,8 @@ fn answer(
     };
     next_hop.ifindex = fib.egress();
     next_hop.tx_index = egress.map_or(u32::MAX, |port| port.tx_index);
-    // The helper writes the MTU only with the neighbour (net/core/filter.c, bpf_fib_set_fwd_params).
-    next_hop.mtu_bytes = match (resolved, egress) {
-        (true, _) => fib.mtu_bytes(),
-        (false, Some(port)) => port.mtu_bytes,
-        (false, None) => u32::MAX,
-    };
+    // The FIB does not tell the MTU without a neighbour (net/core/filter.c, bpf_fib_set_fwd_params).
+    next_hop.mtu_bytes = if resolved { fib.mtu_bytes() } else { device_mtu_bytes(packet, fib.egress()) };
     next_hop.used_tick = s.now.tick;
     next_hop.dst_mac = fib.0.dmac;
     next_hop.src_mac = fib.0.smac;

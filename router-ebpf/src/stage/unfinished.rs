@@ -32,7 +32,7 @@ pub fn ipv6<P: Packet>(packet: P, s: &State, header: &Ipv6) -> bool {
 /// Whether the checksum is that of the pseudo-header alone (RFC 9293, 3.1; RFC 768), as CHECKSUM_PARTIAL has it.
 /// `addresses` adds up the words of both, in native order, as all sums here.
 #[inline(always)]
-fn is_unfinished<P: Packet>(packet: P, l4: u32, protocol: u8, addresses: u64, l4_bytes: u32) -> bool {
+pub fn is_unfinished<P: Packet>(packet: P, l4: u32, protocol: u8, addresses: u64, l4_bytes: u32) -> bool {
     let at = match protocol {
         6 => 16,
         17 => 6,

@@ -82,7 +82,7 @@ pub struct Rig {
 
 impl Rig {
     /// Enters a new network namespace with this thread and loads the programs. `batch` is what `ip -batch` shall
-    /// set up; `ports` are the managed ones, veths among it, by name.
+    /// set up: routers' links are named `ether...`, all others speak no IPv6. `ports` are the managed ones, veths among it, by name.
     pub fn new(batch: &str, ports: &[(&str, Port)]) -> Result<Rig> {
         // SAFETY: the file descriptor table stays shared; only this thread's namespace changes.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.context("unshare")?;
@@ -97,11 +97,21 @@ impl Rig {
             ("ipv4/conf/default/rp_filter", "0"),
             ("ipv6/conf/default/accept_dad", "0"),
             ("ipv6/conf/default/addr_gen_mode", "1"),
-            ("ipv6/conf/default/router_solicitations", "0"),
+            ("ipv6/conf/default/disable_ipv6", "1"),
         ] {
             sysctl(name, value)?;
         }
-        ip(batch)?;
+        // The hosts stay silent: their group reports would run through the programs as well.
+        let (links, rest): (Vec<&str>, Vec<&str>) =
+            batch.lines().partition(|line| line.starts_with("link add"));
+        ip(&links.join("\n"))?;
+        for device in std::fs::read_dir("/proc/sys/net/ipv6/conf")? {
+            let name = device?.file_name().to_string_lossy().into_owned();
+            if name.starts_with("ether") || name == "lo" {
+                sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "0")?;
+            }
+        }
+        ip(&rest.join("\n"))?;
         let mut loader = EbpfLoader::new();
         let entries = u32::try_from(aya::util::nr_cpus().map_err(|(_, error)| error)?)? * route::ROUTE_SLOTS;
         for map in [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6] {
@@ -362,8 +372,7 @@ impl Rig {
             .collect();
         let index = if hook == Hook::Xdp { scratch::XDP } else { scratch::TC };
         let cpu = self.cpu;
-        let last =
-            self.per_cpu::<ScratchPod>(SCRATCH)?.get(&index, 0)?.iter().nth(cpu).context("cpu")?.0.last;
+        let last = self.per_cpu::<ScratchPod>(SCRATCH)?.get(&index, 0)?.get(cpu).context("cpu")?.0.last;
         let egress = match last.egress {
             0 => None,
             index => Some(name_of(index)?),
@@ -429,7 +438,7 @@ pub fn sysctl(name: &str, value: &str) -> Result<()> {
 
 pub fn ip(batch: &str) -> Result<()> {
     let mut child = Command::new("ip").args(["-force", "-batch", "-"]).stdin(Stdio::piped()).spawn()?;
-    child.stdin.take().context("stdin")?.write_all(batch.as_bytes())?;
+    child.stdin.take().context("stdin")?.write_all(format!("{batch}\n").as_bytes())?;
     ensure!(child.wait()?.success(), "ip -batch failed");
     Ok(())
 }
