@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -194,6 +195,11 @@ pub(crate) type Changes = Vec<(&'static Property, Option<Value>)>;
 impl Tree {
     /// The configuration of a fresh router: its default items and settings, no port yet.
     pub fn new() -> Tree {
+        static FRESH: LazyLock<Tree> = LazyLock::new(Tree::fresh);
+        FRESH.clone()
+    }
+
+    fn fresh() -> Tree {
         let mut tree = Tree {
             menus: schema::menus().map(|_| List { next_id: 1, ..List::default() }).collect(),
             interfaces: HashMap::new(),

@@ -136,3 +136,26 @@ fn what_follows_in_an_unknown_menu_is_not_told_again() {
     );
     assert_eq!((file.statements, file.enforced), (4, 1));
 }
+
+#[test]
+fn a_port_of_any_name_is_made_known_by_its_default_name() {
+    let bare = import(&Tree::new(), "/ip address add address=192.0.2.1/24 interface=uplink").unwrap_err();
+    assert!(bare.0[0].hint.as_ref().unwrap().contains("[ find default-name=uplink ]"));
+    let t = tree(
+        "/interface ethernet set [ find default-name=uplink ] mtu=9000\n/ip address add address=192.0.2.1/24 interface=uplink",
+    );
+    assert_eq!(t.interface("uplink").and_then(|i| i.text("mtu")).as_deref(), Some("9000"));
+}
+
+#[test]
+fn a_reference_to_what_was_removed_keeps_its_id_and_is_noted() {
+    let mut t = tree(
+        "/ip pool add name=a ranges=192.0.2.10\n/ip dhcp-server add name=d interface=ether1 address-pool=a",
+    );
+    run(&mut t, "/ip pool remove a").unwrap();
+    let text = export_all(&t);
+    assert!(text.contains("address-pool=*1"), "{text}");
+    let again = import(&Tree::new(), &text).unwrap();
+    assert!(again.tree == t);
+    assert!(again.notes.iter().any(|n| n.reason == "address-pool: *1 is an item that is gone"));
+}

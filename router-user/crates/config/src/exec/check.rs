@@ -4,7 +4,7 @@ use super::{Assign, Outcome, Pending, Session};
 use crate::error::{Error, Errors, Span, nearest};
 use crate::parser::MAX_ERRORS;
 use crate::schema::{Lookup, Menu, Property};
-use crate::tree::Changes;
+use crate::tree::{Changes, is_id};
 use crate::types::Target;
 use crate::value::Value;
 
@@ -75,9 +75,13 @@ impl Session<'_> {
             return;
         }
         let mut wanted: Vec<(Target<'static>, String)> = Vec::new();
-        let held = value.clone();
-        collect(property, &held, &mut wanted);
+        property.ty.references(value, &mut |target, name| wanted.push((target, name.to_owned())));
         for (target, name) in wanted {
+            if is_id(&name) {
+                let reason = format!("{}: {name} is an item that is gone", property.name);
+                self.note(self.current, &menu.path, reason);
+                continue;
+            }
             let known = match target {
                 Target::Menu(_) => self.tree.is_known(target, &name),
                 Target::Interface | Target::InterfaceOrList => {
@@ -108,9 +112,7 @@ impl Session<'_> {
                     Some(format!("/{path} has no items"))
                 }
                 _ => nearest(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
-                    .or_else(|| {
-                        Some(format!("there is no {} for {}", wanted.name, wanted.menu.slash_path()))
-                    }),
+                    .or_else(|| Some(absent(&wanted))),
             };
             self.errors.push(e.maybe(hint));
             let before = self.reports.len();
@@ -123,7 +125,14 @@ impl Session<'_> {
     }
 }
 
-fn collect(property: &'static Property, value: &Value, wanted: &mut Vec<(Target<'static>, String)>) {
-    // The target borrows from the schema, which is static; the name is copied.
-    property.ty.references(value, &mut |target, name| wanted.push((target, name.to_owned())));
+/// What to do about a name that is nowhere.
+fn absent(wanted: &Pending) -> String {
+    let menu = wanted.menu.slash_path();
+    match wanted.target {
+        Target::Menu(path) => format!("there is no {} in /{path} for {menu}", wanted.name),
+        Target::Interface | Target::InterfaceOrList => format!(
+            "there is no {0} for {menu}; a port of that name is made known by /interface ethernet set [ find default-name={0} ]",
+            wanted.name
+        ),
+    }
 }
