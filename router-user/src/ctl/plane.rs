@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use dataplane::{Count, Inspector, PortCount};
+use nix::unistd::Uid;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::ctl::{show, target};
 
 pub fn open(common: &Common) -> anyhow::Result<Inspector> {
     let (instance, paths) = target(common)?;
+    if !Uid::effective().is_root() {
+        bail!("only root may read the data plane's maps");
+    }
     Inspector::open(&paths.pins).with_context(|| format!("data plane of instance {instance}"))
 }
 

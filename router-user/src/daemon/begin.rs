@@ -67,7 +67,14 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
             router.tree = tree;
             tracing::error!("the configuration is not in force: {error:#}; trying again");
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            if report.adopted.is_none()
+                && let Err(left) = router.plane.detach()
+            {
+                tracing::warn!("remove the data plane again: {left}");
+            }
+            return Err(error);
+        }
     }
     for foreign in router.foreign() {
         tracing::warn!("not ours: {foreign}");
