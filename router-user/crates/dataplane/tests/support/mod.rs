@@ -100,7 +100,9 @@ pub fn tc_programs(device: &str) -> Vec<String> {
             found.extend(programs.iter().filter_map(|p| Some(p.name_as_str()?.to_owned())));
         }
         let filters = run(&format!("tc filter show dev {device} {hook}"));
-        found.extend(filters.split_whitespace().filter(|word| word.starts_with("tc_")).map(str::to_owned));
+        // One line names the program twice.
+        let program = |line: &str| Some(line.split_whitespace().find(|w| w.starts_with("tc_"))?.to_owned());
+        found.extend(filters.lines().filter_map(program));
     }
     found
 }
