@@ -120,7 +120,7 @@ impl Attacher<'_> {
             reason,
             tx,
             tx_reason,
-            unfinished: mode != Running::Tc && device.kind == "veth" && peer::leaves_checksums(&device),
+            unfinished: unfinished(&device, mode),
         })
     }
 
@@ -296,6 +296,11 @@ pub fn has_drifted(port: &PortStatus, wish: Mode) -> bool {
     let waits = wish == Mode::Auto && port.mode == Running::Tc && device.kind == "veth";
     waits && choose(&device, &port.driver, true, wish).0 != Running::Tc
         || transmits(&device, &port.driver, port.mode, wish).0 != port.tx
+        || unfinished(&device, port.mode) != port.unfinished
+}
+
+fn unfinished(device: &Device, mode: Running) -> bool {
+    mode != Running::Tc && device.kind == "veth" && peer::leaves_checksums(device)
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

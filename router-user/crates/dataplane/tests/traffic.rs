@@ -55,11 +55,13 @@ fn under_traffic(lab: &Lab, work: impl FnOnce() + Send) -> Delivery {
     stream.stop().unwrap()
 }
 
-fn replaced_under_traffic(label: &str, mode: Mode, forwarded: &str) {
+/// `offload`: whether the hosts leave checksums to their devices, that is, to nobody.
+fn replaced_under_traffic(label: &str, mode: Mode, offload: &str, forwarded: &str) {
     let pins = tempfile::tempdir().unwrap();
     rustix::mount::mount("bpf", pins.path(), "bpf", MountFlags::empty(), None).unwrap();
     let instance = pins.path().join("routerd").join("test");
     let lab = lab(label);
+    lab.on("a").run(&format!("ethtool -K eth0 tx {offload}")).unwrap();
     lab.router.enter(|| apply(&mut open(&instance, mode), 1500)).unwrap();
 
     let delivery = under_traffic(&lab, || {
@@ -96,11 +98,17 @@ fn replaced_under_traffic(label: &str, mode: Mode, forwarded: &str) {
 #[test]
 fn replacing_everything_in_xdp_loses_nothing() {
     need_root!();
-    replaced_under_traffic("dpxdp", Mode::Xdp, "forwarded");
+    replaced_under_traffic("dpxdp", Mode::Xdp, "off", "forwarded");
+}
+
+#[test]
+fn unfinished_checksums_take_the_way_through_tc() {
+    need_root!();
+    replaced_under_traffic("dpsum", Mode::Xdp, "on", "forwarded-tc");
 }
 
 #[test]
 fn replacing_everything_in_tc_loses_nothing() {
     need_root!();
-    replaced_under_traffic("dptc", Mode::Tc, "forwarded-tc");
+    replaced_under_traffic("dptc", Mode::Tc, "on", "forwarded-tc");
 }
