@@ -59,7 +59,7 @@ fn sysctls(state: &State, desired: &Desired, originals: &Host) -> Result<Vec<Ste
     let mut wanted = desired.sysctls.clone();
     for (key, value) in &desired.sysctls {
         let Some(before) = sysctl::read(key)? else { continue };
-        for link in state.links.values() {
+        for link in state.links.values().filter(|link| !link.loopback) {
             let Some(own_key) = sysctl::governed(key, &link.name) else { break };
             if wanted.contains_key(&own_key) {
                 continue;
