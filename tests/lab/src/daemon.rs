@@ -6,6 +6,7 @@ use std::{
     os::unix::{net::UnixDatagram, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +24,8 @@ pub struct Daemon {
     child: Option<Child>,
     netns: String,
     folder: PathBuf,
-    notify: UnixDatagram,
+    /// What it tells its service manager.
+    told: Receiver<String>,
 }
 
 impl Daemon {
@@ -55,7 +57,6 @@ impl Daemon {
             fs::remove_file(&socket)?;
         }
         let notify = UnixDatagram::bind(&socket).with_context(|| format!("bind {}", socket.display()))?;
-        notify.set_read_timeout(Some(Duration::from_millis(50)))?;
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
         let mut command = netns.command(program);
         command.args(["run", "--config"]).arg(config).args(options);
@@ -64,19 +65,17 @@ impl Daemon {
         // A group of its own: Ctrl-C is for whoever runs the lab.
         command.process_group(0);
         let child = command.spawn().context("start routerd")?;
-        Ok(Daemon { child: Some(child), netns: netns.name().to_owned(), folder, notify })
+        Ok(Daemon { child: Some(child), netns: netns.name().to_owned(), folder, told: listen(notify) })
     }
 
     /// Waits until the daemon has sent this line to its service manager.
     pub fn wait_for(&mut self, line: &str) -> Result<()> {
         let deadline = Instant::now() + START;
-        let mut message = [0u8; 4096];
         loop {
-            if let Ok(length) = self.notify.recv(&mut message) {
-                let text = String::from_utf8_lossy(&message[..length]);
-                if text.lines().any(|found| found == line) {
-                    return Ok(());
-                }
+            if let Ok(text) = self.told.recv_timeout(Duration::from_millis(50))
+                && text.lines().any(|found| found == line)
+            {
+                return Ok(());
             }
             if let Some(status) = self.exit()? {
                 bail!("routerd ended ({status}) before it said {line}:\n{}", self.log());
@@ -148,6 +147,22 @@ impl Daemon {
             None => Ok(None),
         }
     }
+}
+
+/// Reads all the time, as a service manager does: with a full queue the daemon would stand still. The thread ends with
+/// the process, or with the first message that nobody wants.
+fn listen(notify: UnixDatagram) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut message = [0u8; 4096];
+        while let Ok(length) = notify.recv(&mut message) {
+            let text = String::from_utf8_lossy(&message[..length]).into_owned();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 impl Drop for Daemon {
