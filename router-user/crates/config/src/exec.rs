@@ -205,11 +205,8 @@ impl<'a> Session<'a> {
             return self.language(statement, &statement.args);
         }
         let Some(menu) = schema::menu(&path) else {
-            // Only `export` and `print` get here: they work on whole branches.
-            if verb == "export" {
-                self.out.push_str(&self.export(&path, rest));
-            }
-            return Ok(Operand::Nothing);
+            // The one command of a branch without items of its own.
+            return self.export(&path, rest);
         };
         self.command(statement.span, menu, &verb, verb_span, rest)
     }
@@ -286,9 +283,7 @@ impl<'a> Session<'a> {
                 return Ok(Operand::Nothing);
             }
             "export" if !menu.commands.iter().any(|c| c == "export") || args.is_empty() => {
-                let text = self.export(&menu.path, args);
-                self.out.push_str(&text);
-                return Ok(Operand::Nothing);
+                return self.export(&menu.path, args);
             }
             _ => {}
         }
@@ -428,15 +423,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn export(&self, path: &str, args: &[Arg]) -> String {
-        let has = |name: &str| args.iter().any(|a| matches!(&a.kind, ArgKind::Word(w) if w == name));
-        let options = ExportOptions {
-            sensitive: has("show-sensitive"),
-            menu: (!path.is_empty()).then(|| path.to_owned()),
-            verbose: has("verbose"),
-            terse: has("terse"),
-        };
-        crate::export::export(self.tree, &options)
+    fn export(&mut self, path: &str, args: &[Arg]) -> Outcome<Operand> {
+        let mut options =
+            ExportOptions { menu: (!path.is_empty()).then(|| path.to_owned()), ..ExportOptions::default() };
+        for arg in args {
+            match &arg.kind {
+                ArgKind::Word(word) if word == "show-sensitive" => options.sensitive = true,
+                ArgKind::Word(word) if word == "verbose" => options.verbose = true,
+                ArgKind::Word(word) if word == "terse" => options.terse = true,
+                ArgKind::Word(word) if word == "compact" || word == "hide-sensitive" => {}
+                _ => return error(arg.span, "expected end of command"),
+            }
+        }
+        self.out.push_str(&crate::export::export(self.tree, &options));
+        Ok(Operand::Nothing)
     }
 
     /// Records what a statement that went through does on this host.

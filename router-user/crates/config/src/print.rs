@@ -229,7 +229,12 @@ fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
         .iter()
         .enumerate()
         .map(|(n, head)| {
-            rows.iter().filter_map(|row| row.get(n)).map(String::len).max().unwrap_or(0).max(head.len())
+            rows.iter()
+                .filter_map(|row| row.get(n))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+                .max(head.len())
         })
         .collect();
     let write = |text: &mut String, number: &str, flags: &str, cells: &[String]| {

@@ -249,9 +249,67 @@ pub(crate) fn parse_number(text: &str) -> Option<i64> {
         None => (1, text),
     };
     let number = match digits.strip_prefix("0x") {
-        Some(hex) if !hex.starts_with('+') => i64::from_str_radix(hex, 16).ok()?,
-        _ if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => i64::from_str_radix(hex, 16).ok()?,
+        None if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
         _ => return None,
     };
     Some(sign * number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_every_form_and_written_in_one() {
+        for (text, canonical) in [
+            ("300", "5m"),
+            ("1d2h3m4s", "1d2h3m4s"),
+            ("00:10:00", "10m"),
+            ("1d00:00:01", "1d1s"),
+            ("100ms", "100ms"),
+            ("1.5", "1s500ms"),
+            ("8d", "1w1d"),
+            ("0s", "0s"),
+        ] {
+            assert_eq!(
+                parse_time(text).map(|t| Value::Time(t).to_string()).as_deref(),
+                Some(canonical),
+                "{text}"
+            );
+        }
+        for text in ["", "m", "1x", "10:70:00", "-1", "99999999999999999999", "1:2:3:4"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_numbers_and_addresses() {
+        assert_eq!(parse_rate("1.5M").map(|r| Value::Rate(r).to_string()).as_deref(), Some("1500k"));
+        assert_eq!(parse_rate("2KiB"), Some(2048));
+        assert_eq!(parse_rate("unlimited"), Some(0));
+        assert_eq!(parse_number("0x8000"), Some(32768));
+        assert_eq!(parse_number("-0x-8000000000000000"), None);
+        assert_eq!(parse_number("-9223372036854775808"), None);
+        assert_eq!(
+            parse_mac("aa-bb-cc-00-11-22").map(|m| Value::Mac(m).to_string()).as_deref(),
+            Some("AA:BB:CC:00:11:22")
+        );
+        assert_eq!(
+            parse_prefix("192.0.2.7/255.255.255.0").map(|p| p.to_string()).as_deref(),
+            Some("192.0.2.7/24")
+        );
+        assert_eq!(parse_prefix("192.0.2.7/255.0.255.0"), None);
+        assert_eq!(
+            parse_prefix("2001:db8::1").map(|p| p.network().to_string()).as_deref(),
+            Some("2001:db8::1/128")
+        );
+        assert_eq!(
+            parse_prefix("192.0.2.7/0").map(|p| p.network().to_string()).as_deref(),
+            Some("0.0.0.0/0")
+        );
+        let overlap =
+            |a: &str, b: &str| parse_prefix(a).zip(parse_prefix(b)).is_some_and(|(a, b)| a.overlaps(b));
+        assert!(overlap("192.0.2.0/24", "192.0.2.128/25") && !overlap("192.0.2.0/25", "192.0.2.128/25"));
+    }
 }

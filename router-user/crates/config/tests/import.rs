@@ -159,3 +159,16 @@ fn a_reference_to_what_was_removed_keeps_its_id_and_is_noted() {
     assert!(again.tree == t);
     assert!(again.notes.iter().any(|n| n.reason == "address-pool: *1 is an item that is gone"));
 }
+
+#[test]
+fn export_of_a_branch_hides_secrets_unless_told_and_knows_its_words() {
+    let mut t = tree(
+        "/ppp secret add name=u password=hidden\n/system note set note=x\n/ip dns set servers=192.0.2.53",
+    );
+    let ppp = |t: &mut Tree, words: &str| run(t, &format!("/ppp export {words}")).unwrap().text;
+    assert_eq!(ppp(&mut t, ""), "/ppp secret\nadd name=u\n");
+    assert_eq!(ppp(&mut t, "terse show-sensitive"), "/ppp secret add name=u password=hidden\n");
+    assert!(ppp(&mut t, "verbose").contains("profile=default"));
+    assert_eq!(run(&mut t, "/export").unwrap().text, export(&t, &ExportOptions::default()));
+    assert!(run(&mut t, "/export sideways").is_err());
+}
