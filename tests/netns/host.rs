@@ -36,7 +36,8 @@ fn what_the_kernel_forwards_without_a_verdict_is_dropped() {
         .host("c", "other0", &["addr add 203.0.113.2/29 dev eth0", "route add default via 203.0.113.1"])
         .unwrap();
     router.netns().ip("addr add 203.0.113.1/29 dev other0").unwrap();
-    assert_eq!(router.netns().read_sysctl("net.ipv4.ip_forward").unwrap(), "1");
+    // Somebody lets the kernel forward there, past all that routerd set.
+    router.netns().sysctl("net.ipv4.conf.other0.forwarding", "1").unwrap();
     assert_eq!(pings(router.lab.on("c"), "203.0.113.1", "-c 1 -W 2"), (1, 1), "the host itself answers");
     assert_eq!(pings(router.lab.on("c"), B4, "-c 2 -i 0.1 -W 1"), (2, 0));
     assert!(router.packets("unfiltered") >= 2);

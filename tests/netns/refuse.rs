@@ -67,7 +67,7 @@ fn a_bad_file_changes_nothing_on_a_running_router() {
             let out = routerctl(router.netns(), verb).unwrap();
             let said = String::from_utf8_lossy(&out.stderr);
             assert!(!out.status.success(), "{verb:?} took {bad}");
-            assert!(said.contains("line 8") || said.contains("line 9"), "{verb:?}: {said}");
+            assert!(said.contains(":8:") || said.contains(":9:"), "{verb:?}: {said}");
         }
         assert_eq!(router.ctl(&["export"]), before);
         assert_eq!(router.netns().ip("-br addr").unwrap(), addresses);

@@ -22,7 +22,7 @@ fn assert_nothing_lost(streams: [UdpStream; 2]) {
 }
 
 fn killed(label: &str, mode: &str) {
-    let mut router = Router::start(label, mode, "");
+    let mut router = Router::start_wired(label, mode, "");
     router.assert_reachable();
     let streams = streams(&router);
     for _ in 0..3 {
@@ -49,7 +49,7 @@ fn a_killed_daemon_loses_nothing_and_the_next_adopts_in_tc() {
 
 #[test]
 fn a_dead_daemon_does_not_freeze_routes() {
-    let mut router = Router::start("dead", "xdp", "");
+    let mut router = Router::start_wired("dead", "xdp", "");
     router.assert_reachable();
     router.daemon.kill().unwrap();
     router.assert_reachable();
@@ -64,7 +64,7 @@ fn a_dead_daemon_does_not_freeze_routes() {
 
 #[test]
 fn a_reload_under_load_loses_nothing() {
-    let router = Router::start("reload", "xdp", "");
+    let router = Router::start_wired("reload", "xdp", "");
     router.assert_reachable();
     let streams = streams(&router);
     for round in 1..=5 {
@@ -91,7 +91,7 @@ fn a_reload_under_load_loses_nothing() {
 
 #[test]
 fn a_stop_leaves_traffic_flowing() {
-    let mut router = Router::start("stop", "xdp", "");
+    let mut router = Router::start_wired("stop", "xdp", "");
     router.assert_reachable();
     let streams = streams(&router);
     thread::sleep(Duration::from_millis(300));
@@ -102,7 +102,7 @@ fn a_stop_leaves_traffic_flowing() {
 
 #[test]
 fn a_live_command_takes_effect_and_survives_a_kill() {
-    let mut router = Router::start("live", "xdp", "");
+    let mut router = Router::start_wired("live", "xdp", "");
     router.ctl(&["/ip address add address=203.0.113.1/29 interface=ether2"]);
     let has = |router: &Router| router.netns().ip("-br addr show ether2").unwrap().contains("203.0.113.1/29");
     assert!(has(&router));
