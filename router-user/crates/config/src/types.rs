@@ -147,7 +147,7 @@ impl Type {
                     Ok(Value::Pair(Box::new(both.clone()), Box::new(both)))
                 }
             },
-            Type::List(_) if text.is_empty() => Ok(Value::List(Vec::new())),
+            Type::List(_) if text.trim().is_empty() => Ok(Value::List(Vec::new())),
             Type::List(inner) => text
                 .split(',')
                 .map(|part| inner.read(name, part.trim(), exact))
@@ -451,4 +451,50 @@ fn split_top(text: &str) -> Vec<&str> {
     }
     parts.push(text.get(from..).unwrap_or_default());
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The canonical text of a value; empty where the text is refused.
+    fn canonical(ty: &str, text: &str) -> String {
+        let ty = parse_type(ty).unwrap_or_else(|e| panic!("{e}"));
+        ty.parse("x", text).map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_kind_of_value_has_one_text() {
+        for (ty, text, expected) in [
+            ("bool", "true", "yes"),
+            ("number(0..255)", "0x10", "16"),
+            ("number(0..255)", "256", ""),
+            ("enum(accept, drop, reject)", "acc", "accept"),
+            ("enum(accept, add)", "a", ""),
+            ("one-of(enum(all), interface)", "al", "al"),
+            ("not(flags(new, established))", "!new,est", "!new,established"),
+            ("list(range(number(0..65535)))", "80,1000-2000, 443", "80,1000-2000,443"),
+            ("range(number(0..65535))", "20-10", ""),
+            ("range(ip4)", "192.0.2.0/255.255.255.0", "192.0.2.0/24"),
+            ("range(ip4)", "192.0.2.1-192.0.2.9", "192.0.2.1-192.0.2.9"),
+            ("prefix4", "192.0.2.9/24", "192.0.2.0/24"),
+            ("address4", "192.0.2.9/24", "192.0.2.9/24"),
+            ("address6", "2001:DB8:0::1/64", "2001:db8::1/64"),
+            ("prefix4", "2001:db8::/32", ""),
+            ("pair(rate)", "10M", "10M/10M"),
+            ("date", "jan/02/2026", "2026-01-02"),
+            ("mac", "aabbccddeeff", "AA:BB:CC:DD:EE:FF"),
+            ("gateway4", "192.0.2.1%ether1", "192.0.2.1%ether1"),
+            ("gateway4", "2001:db8::1", ""),
+        ] {
+            assert_eq!(canonical(ty, text), expected, "{ty}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_empty_however_it_is_written() {
+        let list = parse_type("list(string)").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(list.parse("x", "\t"), Ok(Value::List(Vec::new())));
+        assert_eq!(list.parse("x", ""), Ok(Value::List(Vec::new())));
+    }
 }
