@@ -33,13 +33,16 @@ pub fn call(socket: &Path, request: &Request, mut event: impl FnMut(Value) -> bo
     })?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    // A server that refuses the connection says why before it closes: that is read first.
+    let mut written = stream.write_all(&line).err();
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
-        reader.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line)?;
+        if let Err(error) = reader.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line) {
+            return Err(Error::Io(written.take().unwrap_or(error)));
+        }
         if line.is_empty() {
-            return Err(Error::Closed);
+            return Err(written.take().map_or(Error::Closed, Error::Io));
         }
         match serde_json::from_slice(&line)? {
             Reply::Event(value) => {

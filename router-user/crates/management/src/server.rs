@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::libc;
+use nix::unistd::{Gid, Group, Uid};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -123,8 +125,9 @@ pub async fn serve(listener: UnixListener, handler: Arc<impl Handler>) {
 /// Requests of one client, one after the other.
 async fn converse(stream: UnixStream, handler: &impl Handler) -> io::Result<()> {
     let peer = stream.peer_cred()?;
+    let groups = peer_groups(&stream);
     let (read, mut write) = stream.into_split();
-    if !may_manage(Uid::from_raw(peer.uid()), Gid::from_raw(peer.gid())) {
+    if !may_manage(Uid::from_raw(peer.uid()), Gid::from_raw(peer.gid()), &groups) {
         tracing::warn!(uid = peer.uid(), "control connection refused");
         let refusal = Failure::new("no permission: only root and the group routerd may manage this router");
         return send(&mut write, &Reply::Failed(refusal)).await;
@@ -178,14 +181,30 @@ async fn send(write: &mut (impl AsyncWriteExt + Unpin), reply: &Reply) -> io::Re
     write.write_all(&line).await
 }
 
-/// Root, this daemon's own user, the group by primary group or by membership.
-fn may_manage(uid: Uid, gid: Gid) -> bool {
-    if uid.is_root() || uid == Uid::effective() {
-        return true;
-    }
-    let Ok(Some(group)) = Group::from_name(GROUP) else { return false };
-    let member = |user: User| group.mem.contains(&user.name);
-    group.gid == gid || User::from_uid(uid).ok().flatten().is_some_and(member)
+/// The supplementary groups that the peer had when it connected; none where the kernel does not tell.
+fn peer_groups(stream: &UnixStream) -> Vec<Gid> {
+    let mut groups = [0 as libc::gid_t; 1024];
+    let mut length = size_of_val(&groups) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into the array and the number written into `length`:
+    // net/core/sock.c, SO_PEERGROUPS.
+    let failed = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            groups.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    let count = if failed == 0 { length as usize / size_of::<libc::gid_t>() } else { 0 };
+    groups.iter().take(count).map(|gid| Gid::from_raw(*gid)).collect()
+}
+
+/// Root, this daemon's own user, and who is in the group.
+fn may_manage(uid: Uid, gid: Gid, groups: &[Gid]) -> bool {
+    uid.is_root()
+        || uid == Uid::effective()
+        || group().is_some_and(|group| gid == group || groups.contains(&group))
 }
 
 #[cfg(test)]

@@ -95,8 +95,21 @@ fn the_run_directory_is_closed_to_others() {
     assert!(matches!(make_run_dir(&link), Err(Error::NotOurs(_))));
 }
 
+/// The groups of the peer come from the kernel, whatever they are here.
+#[tokio::test]
+async fn the_groups_of_a_peer_are_told() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let own: Vec<Gid> = nix::unistd::getgroups().unwrap();
+    assert_eq!(peer_groups(&ours), own);
+}
+
 #[test]
 fn strangers_may_not_manage() {
-    assert!(may_manage(Uid::from_raw(0), Gid::from_raw(0)));
-    assert!(!may_manage(Uid::from_raw(65534), Gid::from_raw(65534)));
+    let nobody = Uid::from_raw(65534);
+    assert!(may_manage(Uid::from_raw(0), Gid::from_raw(0), &[]));
+    assert!(!may_manage(nobody, Gid::from_raw(65534), &[Gid::from_raw(65533)]));
+    if let Some(group) = group() {
+        assert!(may_manage(nobody, group, &[]));
+        assert!(may_manage(nobody, Gid::from_raw(65534), &[group]));
+    }
 }
