@@ -11,6 +11,9 @@ pub(crate) const MAX_ERRORS: usize = 100;
 /// Arguments of one statement, and conditions side by side.
 const MAX_ARGS: usize = 4096;
 
+/// Statements inside one pair of brackets, which are in memory together.
+const MAX_STATEMENTS: usize = 200_000;
+
 /// UTF-8 or an error that says where it ends.
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|e| {
@@ -157,6 +160,9 @@ impl<'t> Parser<'t> {
         let mut statements = Vec::new();
         while let Some(statement) = self.next(Some(close)) {
             match statement {
+                Ok(statement) if statements.len() >= MAX_STATEMENTS => {
+                    return Err(Error::new(statement.span, "too many statements in brackets"));
+                }
                 Ok(statement) => statements.push(statement),
                 Err(error) if self.errors.len() + 1 < MAX_ERRORS => self.errors.push(error),
                 Err(error) => return Err(error),

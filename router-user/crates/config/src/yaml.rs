@@ -26,6 +26,8 @@ use crate::{Outcome, exec};
 
 /// Texts longer than this are refused.
 const MAX_BYTES: usize = 64 << 20;
+/// Texts with more separators than this are refused: each stands for a node, and a node takes some 300 bytes to read.
+const MAX_NODES: usize = 1_500_000;
 /// Items that fit in this many columns are written in one line.
 const WIDTH: usize = 100;
 
@@ -206,7 +208,8 @@ pub fn from_yaml(base: &Tree, text: &str) -> Result<Outcome, Errors> {
 
 /// [`from_yaml`] with what could be taken beside the errors, and the number of entries that could not.
 pub(crate) fn take(base: &Tree, text: &str) -> Result<(Outcome, Vec<Error>, usize), Errors> {
-    if text.len() > MAX_BYTES {
+    let nodes = text.bytes().filter(|b| matches!(b, b',' | b':' | b'\n' | b'[' | b'{' | b'*')).count();
+    if text.len() > MAX_BYTES || nodes > MAX_NODES {
         return Err(Error::new(Span { line: 1, column: 1 }, "the text is too long").into());
     }
     let root = read(text)?;

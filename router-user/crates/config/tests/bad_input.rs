@@ -50,6 +50,14 @@ fn deep_nesting_is_refused() {
     {
         assert_ne!(first_error("x.rsc", open.repeat(count).as_bytes()), "", "{open}");
     }
+    assert_eq!(
+        first_error("x.rsc", format!("{{{}}}", "a;".repeat(300_000)).as_bytes()),
+        "too many statements in brackets (line 1 column 400002)"
+    );
+    assert_eq!(
+        first_error("x.yaml", format!("[{}1]", "1,".repeat(2_000_000)).as_bytes()),
+        "the text is too long (line 1 column 1)"
+    );
     let value = format!("/system script add name=x source={}", "{".repeat(50_000));
     assert_eq!(first_error("x.rsc", value.as_bytes()), "missing closing brace (line 1 column 34)");
     let find = format!("/ip address remove [find {}]", "(".repeat(50_000));
