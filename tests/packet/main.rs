@@ -3,3 +3,6 @@
 mod forward;
 mod icmp_error;
 mod lab;
+mod trace;
+mod verdict;
+mod verified;

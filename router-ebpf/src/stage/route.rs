@@ -186,13 +186,16 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
     Exit::pack(learned)
 }
 
-/// Sorts out what is not to be asked of the FIB; whether it is for the host, as far as that is known without asking.
+/// Sorts out what is not to be asked of the FIB, which knows no scopes; whether it is for the host, as far as that is
+/// known without asking.
 #[inline(always)]
 fn sort4(s: &State, destination: [u8; 4]) -> Result<bool, Exit> {
     let forwarding = s.port_flags & port_flag::FORWARD4 != 0;
+    let scoped = s.bound == Reason::BogusScope as u32;
     match kind4(destination) {
-        Kind::Unicast if forwarding => Ok(false),
+        Kind::Unicast if forwarding && !scoped => Ok(false),
         Kind::Unicast | Kind::LinkLocal if maps::is_local4(&destination) => Ok(true),
+        Kind::Unicast if scoped => Err(Exit::drop(Reason::BogusScope)),
         Kind::Unicast => Err(Exit::drop(Reason::ForwardingOff)),
         Kind::LinkLocal => Err(Exit::drop(Reason::BogusScope)),
         Kind::Multicast => Err(Exit::host(Reason::Multicast)),
@@ -245,9 +248,11 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
 #[inline(always)]
 fn sort6<P: Packet>(packet: P, s: &State, next_header: u8, destination: Halves) -> Result<bool, Exit> {
     let forwarding = s.port_flags & port_flag::FORWARD6 != 0;
+    let scoped = s.bound == Reason::BogusScope as u32;
     match kind6(destination) {
-        Kind::Unicast if forwarding => Ok(false),
+        Kind::Unicast if forwarding && !scoped => Ok(false),
         Kind::Unicast | Kind::LinkLocal if maps::is_local6(destination) => Ok(true),
+        Kind::Unicast if scoped => Err(Exit::drop(Reason::BogusScope)),
         Kind::Unicast => Err(Exit::drop(Reason::ForwardingOff)),
         Kind::LinkLocal | Kind::Bogus => Err(Exit::drop(Reason::BogusScope)),
         Kind::Multicast => Err(Exit::host(multicast6(packet, s.l2_bytes, next_header, destination))),
