@@ -121,7 +121,7 @@ impl Dataplane {
         dataplane.pulse.set_flag(flag::TRACE | flag::RECORD, false);
         dataplane.pulse.set_tx_map_id(maps::id(&dataplane.inspector.pins, TX_PORTS)?);
         dataplane.start_timer()?;
-        let ports = dataplane.known_ports();
+        let ports = dataplane.known_ports()?;
         if !dataplane.deferred {
             dataplane.update_links(&ports)?;
         }
@@ -142,7 +142,7 @@ impl Dataplane {
     /// Attaches the programs to an image's new ports and fills the idle slot; packets don't see it yet.
     pub fn stage(&mut self, image: &Image) -> Result<Staged, Error> {
         let (base, active) = image::active(&self.inspector.maps, &self.pulse);
-        let before = self.known_ports();
+        let before = self.known_ports()?;
         let mut staged = Staged {
             base,
             unchanged: false,
@@ -308,7 +308,7 @@ impl Dataplane {
 
     /// Takes everything off the host: programs, pins, and what was changed on devices.
     pub fn detach(mut self) -> Result<(), Error> {
-        for port in self.known_ports() {
+        for port in self.known_ports()? {
             self.release(port)?;
         }
         pin::remove_all(self.inspector.pins.root())
@@ -325,16 +325,24 @@ impl Dataplane {
         }
     }
 
-    /// Ports that carry our programs, from the pins and the active image.
-    fn known_ports(&self) -> Vec<u32> {
+    /// Ports that carry our programs, from the pins and the active image; where filters can't be pinned, from the
+    /// devices, since an image of another ABI can't be read.
+    fn known_ports(&self) -> Result<Vec<u32>, Error> {
         let mut ports: Vec<u32> = [link::XDP, link::INGRESS, link::EGRESS]
             .iter()
             .flat_map(|kind| self.inspector.pins.linked(kind))
             .collect();
         ports.extend(image::active(&self.inspector.maps, &self.pulse).1.ports().map(|port| port.ifindex));
+        if !self.features.tcx {
+            for device in netlink::devices()? {
+                for hook in link::HOOKS {
+                    ports.extend(link::own_filter(device.ifindex, hook)?.map(|_| device.ifindex));
+                }
+            }
+        }
         ports.sort_unstable();
         ports.dedup();
-        ports
+        Ok(ports)
     }
 
     /// Puts the loaded programs behind existing attachments, tc first.

@@ -175,6 +175,23 @@ fn detach_gives_plain_linux_back() {
 }
 
 #[test]
+fn detach_finds_what_another_abi_left() {
+    need_root!();
+    let host = host();
+    let (mut dataplane, report) = host.open(Mode::Tc);
+    let staged = dataplane.stage(&image(&["p1", "p2"])).unwrap();
+    dataplane.flip(staged).unwrap();
+    drop(dataplane);
+    fs::rename(host.pins().join(&report.fingerprint), host.pins().join("00000000deadbeef")).unwrap();
+    assert_eq!(support::tc_programs("p2"), ["tc_ingress", "tc_egress"]);
+    let (dataplane, report) = host.open(Mode::Tc);
+    assert_eq!(report.ports, [ifindex("p1"), ifindex("p2")]);
+    dataplane.detach().unwrap();
+    assert!(support::tc_programs("p1").is_empty() && support::tc_programs("p2").is_empty());
+    assert!(!host.pins().exists());
+}
+
+#[test]
 fn programs_of_others_are_named_and_left_alone() {
     need_root!();
     let host = host();
