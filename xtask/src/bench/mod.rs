@@ -140,8 +140,7 @@ impl Rig {
 /// A case set up in namespaces of its own.
 struct Lane {
     case: Case,
-    /// Ends before the namespaces do.
-    _daemon: Option<Daemon>,
+    daemon: Option<Daemon>,
     programs: Ebpf,
     topology: Topology,
     cpu: usize,
@@ -156,7 +155,7 @@ impl Lane {
         let sink = if rig.verify && case.router != Router::Redirect { "sink_verify" } else { "sink" };
         topology.sink.enter(|| traffic::attach(&mut programs, sink, "s0"))??;
         let daemon = router::start(case, &topology, &mut programs, &rig.routerd)?;
-        Ok(Lane { case, _daemon: daemon, programs, topology, cpu: rig.cpu, packets: 0 })
+        Ok(Lane { case, daemon, programs, topology, cpu: rig.cpu, packets: 0 })
     }
 
     /// Sends every flow at least once and finds out how many packets fill a slice.
@@ -175,6 +174,20 @@ impl Lane {
     fn send(&mut self, packets: u32) -> Result<Count> {
         let (cpu, ipv6, programs) = (self.cpu, self.case.traffic.ipv6, &mut self.programs);
         self.topology.generator.enter(|| traffic::send(programs, cpu, ipv6, packets))?
+    }
+}
+
+impl Drop for Lane {
+    /// Ends the daemon before its namespace goes, and removes its log.
+    fn drop(&mut self) {
+        let Some(daemon) = self.daemon.take() else { return };
+        let log = daemon.log_file();
+        drop(daemon);
+        if let Some(folder) = log.parent()
+            && let Err(error) = fs::remove_dir_all(folder)
+        {
+            eprintln!("remove {}: {error}", folder.display());
+        }
     }
 }
 
