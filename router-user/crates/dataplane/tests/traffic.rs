@@ -11,7 +11,7 @@ use router_dataplane::{Dataplane, Mode};
 use rustix::mount::{MountFlags, UnmountFlags};
 use support::{image, options};
 
-const RATE: u32 = 2000;
+const RATE: u32 = 500;
 
 /// Hosts `a` 192.0.2.2 behind port p1 and `b` 198.51.100.2 behind p2.
 fn lab(label: &str) -> Lab {
@@ -46,13 +46,13 @@ fn apply(dataplane: &mut Dataplane, mtu_bytes: u32) {
 }
 
 /// Sends through the router while `work` runs inside it.
-fn under_traffic(lab: &Lab, work: impl FnOnce() + Send) -> Delivery {
+fn under_traffic<T: Send>(lab: &Lab, work: impl FnOnce() -> T + Send) -> (Delivery, T) {
     let target: SocketAddr = "198.51.100.2:9000".parse().unwrap();
     let stream = UdpStream::start(lab.on("a"), lab.on("b"), target, RATE, 64).unwrap();
     // The neighbours are resolved by then.
     std::thread::sleep(Duration::from_millis(500));
-    lab.router.enter(work).unwrap();
-    stream.stop().unwrap()
+    let result = lab.router.enter(work).unwrap();
+    (stream.stop().unwrap(), result)
 }
 
 /// `offload`: whether the hosts leave checksums to their devices, that is, to nobody.
@@ -64,34 +64,28 @@ fn replaced_under_traffic(label: &str, mode: Mode, offload: &str, forwarded: &st
     lab.on("a").run(&format!("ethtool -K eth0 tx {offload}")).unwrap();
     lab.router.enter(|| apply(&mut open(&instance, mode), 1500)).unwrap();
 
-    let delivery = under_traffic(&lab, || {
-        // Images.
+    let (delivery, dataplane) = under_traffic(&lab, || {
+        // Programs: a new process takes over, twice.
+        drop(open(&instance, mode));
         let mut dataplane = open(&instance, mode);
+        // Images.
         (0..20).for_each(|round| apply(&mut dataplane, 1400 + round));
-        // Programs: a new process takes over.
-        for _ in 0..3 {
-            drop(dataplane);
-            dataplane = open(&instance, mode);
-            apply(&mut dataplane, 1500);
-        }
-        let counted = |reason: &str| {
-            let reasons = dataplane.reasons().unwrap();
-            reasons.into_iter().find(|r| r.reason == reason).map_or(0, |r| r.packets)
-        };
-        assert!(counted(forwarded) > 500, "{forwarded}: {}", counted(forwarded));
-        let drops: Vec<_> =
-            dataplane.reasons().unwrap().into_iter().filter(|r| r.class == "drop" && r.packets > 0).collect();
-        assert_eq!(drops, []);
+        let reasons = dataplane.reasons().unwrap();
+        let packets = reasons.iter().find(|r| r.reason == forwarded).map_or(0, |r| r.packets);
+        assert!(packets > 100, "{forwarded}: {packets}");
+        assert!(reasons.iter().all(|r| r.class != "drop" || r.packets == 0), "{reasons:?}");
         // The ABI: nothing of the pinned state can be used.
         drop(dataplane);
         let fingerprint = router_dataplane::fingerprint().unwrap();
         std::fs::rename(instance.join(fingerprint), instance.join("00000000deadbeef")).unwrap();
-        apply(&mut open(&instance, mode), 1500);
+        let mut dataplane = open(&instance, mode);
+        apply(&mut dataplane, 1500);
+        dataplane
     });
-    lab.router.enter(|| open(&instance, mode).detach().unwrap()).unwrap();
+    lab.router.enter(|| dataplane.detach().unwrap()).unwrap();
     drop(lab);
     rustix::mount::unmount(pins.path(), UnmountFlags::DETACH).unwrap();
-    assert!(delivery.sent > 1000, "{delivery:?}");
+    assert!(delivery.sent > 300, "{delivery:?}");
     assert_eq!((delivery.lost(), delivery.duplicated), (0, 0), "{delivery:?}");
 }
 
