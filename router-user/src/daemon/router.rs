@@ -129,8 +129,13 @@ impl Router {
         })
         .await;
         let steps = result?;
-        let mut locals: Vec<_> = facts.addresses.iter().map(|a| (a.address, a.ifindex)).collect();
-        locals.extend(desired.addresses.iter().map(|a| (a.address, a.ifindex)));
+        let known = facts.addresses.iter().map(|a| (a.address, a.prefix_length, a.ifindex));
+        let planned = desired.addresses.iter().map(|a| (a.address, a.prefix_length, a.ifindex));
+        let mut locals = Vec::new();
+        for (address, prefix_length, ifindex) in known.chain(planned) {
+            locals.push((address, ifindex));
+            locals.extend(plan::facts::group_address(address, prefix_length).map(|group| (group, ifindex)));
+        }
         self.plane.set_locals(&locals).context("tell the data plane the host's addresses")?;
         let new_image = self.pulse.read().generation != generation;
         let warnings = desired

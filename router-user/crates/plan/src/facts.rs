@@ -33,6 +33,21 @@ pub struct HostAddress {
     pub prefix_length: u8,
 }
 
+/// The other address that a host with this one answers to: the broadcast address of an IPv4 subnet (RFC 1812,
+/// 4.2.3.1), the subnet-router anycast address of an IPv6 prefix (RFC 4291, 2.6.1).
+pub fn group_address(address: IpAddr, prefix_length: u8) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) if prefix_length < 31 => {
+            Some(IpAddr::from((u32::from(address) | u32::MAX >> prefix_length).to_be_bytes()))
+        }
+        IpAddr::V6(address) if prefix_length < 127 => {
+            let host = u128::MAX.checked_shr(prefix_length.into())?;
+            Some(IpAddr::from((u128::from(address) & !host).to_be_bytes()))
+        }
+        _ => None,
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
     pub links: Vec<HostLink>,
@@ -43,4 +58,28 @@ pub struct HostFacts {
     pub owns_hostname: bool,
     /// `uname -r`.
     pub kernel_release: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_has_one_more_address_that_is_the_hosts() {
+        for (address, prefix_length, group) in [
+            ("192.0.2.1", 24, Some("192.0.2.255")),
+            ("203.0.113.2", 29, Some("203.0.113.7")),
+            ("10.0.0.1", 0, Some("255.255.255.255")),
+            ("192.0.2.1", 31, None),
+            ("192.0.2.1", 32, None),
+            ("2001:db8:1::1", 64, Some("2001:db8:1::")),
+            ("2001:db8:1::1", 126, Some("2001:db8:1::")),
+            ("2001:db8:1::1", 127, None),
+            ("2001:db8:1::1", 128, None),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            let group: Option<IpAddr> = group.map(|group| group.parse().unwrap());
+            assert_eq!(group_address(address, prefix_length), group, "{address}/{prefix_length}");
+        }
+    }
 }
