@@ -23,6 +23,9 @@ use crate::{
 use program::Program;
 use report::{Outcome, Report};
 
+/// Longest time for one machine with all its tests.
+const MACHINE_LIMIT_S: u64 = 1500;
+
 #[derive(Args, Clone, Default)]
 pub struct Options {
     /// Only tests whose name (package/program::test) holds one of these texts
@@ -96,7 +99,8 @@ fn in_vm(kernel: &str, programs: &[Program], filters: &[String], folder: PathBuf
     if let Some(reason) = vm::trouble() {
         return Ok(vec![Outcome::skipped(&format!("[{kernel}] all tests"), reason)]);
     }
-    let programs: Vec<Program> = programs.iter().filter(|program| program.needs_kernel()).cloned().collect();
+    let programs: Vec<Program> =
+        programs.iter().filter(|program| program.needs_kernel(kernel)).cloned().collect();
     let job = runner::Job::prepare(&programs, filters, &format!("[{kernel}] "), &folder)?;
     let own = copy_of_self(&folder)?;
     let command = [own.as_os_str(), "run-tests".as_ref(), job.file.as_os_str()];
@@ -105,7 +109,7 @@ fn in_vm(kernel: &str, programs: &[Program], filters: &[String], folder: PathBuf
     let cards: Vec<String> = (0..machine.nics.len()).map(Card::mac).collect();
     machine.environment = vec![("ROUTERD_CARDS".into(), cards.join(","))];
     machine.writable = vec![folder];
-    machine.timeout = 600;
+    machine.timeout = MACHINE_LIMIT_S;
     match vm::run(&machine) {
         Ok(status) => job.outcomes(&format!("the virtual machine ended with {status}")),
         Err(error) => job.outcomes(&format!("{error:#}")),

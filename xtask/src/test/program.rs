@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::shell;
 
+const OLDEST_KERNEL: &str = "6.1";
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Program {
     /// `router-config/lib`, `router-tests/netns`.
@@ -27,12 +29,13 @@ impl Program {
         self.name == "router-tests/vm"
     }
 
-    /// Whether what it tests depends on the kernel.
-    pub fn needs_kernel(&self) -> bool {
+    /// Whether it is run in the machine with this kernel: all that speaks to the kernel in that with the oldest one
+    /// that is supported, the programs' own tests in every one.
+    pub fn needs_kernel(&self, kernel: &str) -> bool {
         let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
-        match package {
-            "router-tests" => ["packet", "netns", "vm"].contains(&target),
-            "router-dataplane" | "router-kernel" => true,
+        match (package, target) {
+            ("router-tests", "packet" | "vm") | ("router-dataplane", "lifecycle" | "packets") => true,
+            ("router-tests", "netns") | ("router-dataplane" | "router-kernel", _) => kernel == OLDEST_KERNEL,
             _ => false,
         }
     }
