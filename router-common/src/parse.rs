@@ -165,3 +165,104 @@ pub fn extensions(
     }
     Err(Reason::ExtensionHeaders)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn parse4(packet: &mut [u8], whole: u32) -> Result<u32, Reason> {
+        let mut cursor = Cursor::from(packet);
+        let header = cursor.take::<Ipv4>()?;
+        ipv4(header, cursor, false, || whole)
+    }
+
+    fn parse6(packet: &mut [u8], whole: u32) -> Result<u32, Reason> {
+        let mut cursor = Cursor::from(packet);
+        let header = cursor.take::<Ipv6>()?;
+        ipv6(header, cursor, false, || whole)
+    }
+
+    fn chain(first: u8, headers: &[u8]) -> Result<Upper, Reason> {
+        extensions(first, 40 + headers.len() as u32, |offset| {
+            let at = offset as usize - 40;
+            headers.get(at..at + 8)?.try_into().ok()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_packet_is_whole_or_malformed(payload in 0usize..100, cut in 0usize..160, padding in 0usize..20) {
+            let length = 20 + payload;
+            let mut packet = Ipv4::build(length as u16, 0, 64, 17, [192, 0, 2, 1], [192, 0, 2, 2]).bytes().to_vec();
+            packet.resize(length + padding, 0);
+            packet.truncate(cut);
+            let expected = if cut >= length { Ok(length as u32) } else { Err(Reason::MalformedHeader) };
+            prop_assert_eq!(parse4(&mut packet, cut.min(length + padding) as u32), expected);
+
+            let length = 40 + payload;
+            let mut packet = Ipv6::build(payload as u16, 17, 64, [1; 16], [2; 16]).bytes().to_vec();
+            packet.resize(length + padding, 0);
+            packet.truncate(cut);
+            let expected = if cut >= length { Ok(length as u32) } else { Err(Reason::MalformedHeader) };
+            prop_assert_eq!(parse6(&mut packet, cut.min(length + padding) as u32), expected);
+        }
+
+        #[test]
+        fn what_lies_beyond_the_cursor_counts(payload in 100u16..1400) {
+            let length = u32::from(payload) + 20;
+            let mut packet = Ipv4::build(length as u16, 0, 64, 17, [192, 0, 2, 1], [192, 0, 2, 2]).bytes().to_vec();
+            prop_assert_eq!(parse4(&mut packet, length), Ok(length));
+            prop_assert_eq!(parse4(&mut packet, length - 1), Err(Reason::MalformedHeader));
+        }
+
+        #[test]
+        fn chains_end_within_the_packet(first: u8, headers in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(upper) = chain(first, &headers) {
+                prop_assert!((40..=40 + headers.len() as u32).contains(&upper.offset()));
+                prop_assert!(upper.is_later_fragment() || !next::is_extension(upper.protocol()));
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_part_of_the_checksum() {
+        let mut header =
+            etherparse::Ipv4Header::new(0, 64, etherparse::IpNumber::UDP, [192, 0, 2, 1], [192, 0, 2, 2])
+                .unwrap();
+        for words in 1..=10 {
+            let options: Vec<u8> = (0..words * 4).map(|byte| byte as u8).collect();
+            header.options = options.as_slice().try_into().unwrap();
+            header.total_len = header.header_len() as u16;
+            header.header_checksum = header.calc_header_checksum();
+            let mut packet = header.to_bytes().to_vec();
+            let length = packet.len() as u32;
+            assert_eq!(parse4(&mut packet, length), Ok(length));
+            packet[21] ^= 1;
+            assert_eq!(parse4(&mut packet, length), Err(Reason::BadChecksum));
+            packet[21] ^= 1;
+            assert_eq!(parse4(&mut packet[..length as usize - 1], length - 1), Err(Reason::MalformedHeader));
+        }
+    }
+
+    #[test]
+    fn chains_of_extension_headers() {
+        assert_eq!(chain(17, &[]), Ok(Upper::new(17, 40, false)));
+        assert_eq!(chain(60, &[17, 0, 0, 0, 0, 0, 0, 0]), Ok(Upper::new(17, 48, false)));
+        // Authentication counts in other units; ESP hides what follows.
+        assert_eq!(chain(51, &[[50, 2, 0, 0, 0, 0, 0, 0], [0; 8]].concat()), Ok(Upper::new(50, 56, false)));
+        assert_eq!(chain(44, &[6, 0, 0, 9, 0, 0, 0, 1]), Ok(Upper::new(6, 48, true)));
+        assert_eq!(chain(44, &[6, 0, 0, 1, 0, 0, 0, 1]), Ok(Upper::new(6, 48, false)));
+        assert_eq!(chain(43, &[6, 0, 0, 0, 0, 0, 0, 0]), Err(Reason::RoutingHeader));
+        assert_eq!(chain(43, &[6, 0, 4, 0, 0, 0, 0, 0]), Ok(Upper::new(6, 48, false)));
+        assert_eq!(chain(60, &[6, 1, 0, 0, 0, 0, 0, 0]), Err(Reason::MalformedHeader));
+        assert_eq!(chain(60, &[6, 0, 0, 0]), Err(Reason::MalformedHeader));
+        assert_eq!(
+            chain(60, &[[0, 0, 0, 0, 0, 0, 0, 0], [6, 0, 0, 0, 0, 0, 0, 0]].concat()),
+            Err(Reason::MalformedHeader)
+        );
+        let long = [60, 0, 0, 0, 0, 0, 0, 0].repeat(9);
+        assert_eq!(chain(60, &long), Err(Reason::ExtensionHeaders));
+    }
+}
