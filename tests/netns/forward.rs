@@ -93,3 +93,17 @@ fn iperf3_runs_both_ways_in_xdp() {
     }
     assert_eq!(router.packets("kernel-forwarded"), 0);
 }
+
+/// veth takes redirected frames only while its peer polls (NAPI); the driver's refusal is counted, not silent.
+#[test]
+fn what_a_driver_refuses_after_the_redirect_is_counted() {
+    let router = Router::start_wired("frefuse", "xdp", "");
+    router.assert_reachable();
+    let before = router.packets("redirect-failed");
+    router.b().run("ethtool -K eth0 gro off").unwrap();
+    assert_eq!(pings(router.a(), B4, "-c 3 -i 0.1 -W 1").1, 0, "veth has learnt to take frames without NAPI");
+    let counted = router.packets("redirect-failed") - before;
+    assert!((3..=6).contains(&counted), "{counted} counted");
+    router.b().run("ethtool -K eth0 gro on").unwrap();
+    router.assert_reachable();
+}

@@ -4,6 +4,7 @@
 //! [`Dataplane::open`] finds it again.
 
 mod attach;
+mod btf;
 mod control;
 mod error;
 mod ethtool;

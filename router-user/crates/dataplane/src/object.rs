@@ -9,12 +9,15 @@ use aya_obj::Object;
 use router_common::maps::route;
 
 use crate::Error;
+use crate::btf;
 use crate::pin::{self, Pins};
 
 pub const XDP_PORT: &str = "xdp_port";
 pub const TC_INGRESS: &str = "tc_ingress";
 pub const TC_EGRESS: &str = "tc_egress";
 pub const DEAD_MAN: &str = "dead_man";
+/// Constant of the object: where `struct net_device` has its `ifindex`.
+const NET_DEVICE_IFINDEX: &str = "NET_DEVICE_IFINDEX";
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/router-ebpf"));
 /// The embedded object; empty where it was not built.
@@ -83,7 +86,15 @@ impl Programs {
     /// Creates the maps that are not pinned yet, takes the others, loads all programs and pins them.
     pub fn load(pins: &Pins) -> Result<Programs, Error> {
         let object = Object::parse(OBJECT).map_err(|error| Error::Load(error.into()))?;
+        let ifindex_offset = btf::field_offset("net_device", "ifindex");
         let mut loader = EbpfLoader::new();
+        match &ifindex_offset {
+            Some(offset) => _ = loader.override_global(NET_DEVICE_IFINDEX, offset, true),
+            None => tracing::warn!(
+                "the kernel's BTF does not tell where a device has its index: frames that a port's driver \
+                 refuses after the redirect are not counted"
+            ),
+        }
         for (name, entries) in sizes(possible_cpus()?) {
             loader.map_max_entries(name, entries);
         }
