@@ -401,7 +401,7 @@ fn a_trace_follows_matching_packets_and_leaves_no_trace() {
     let tracing = || bench.json(&["map", "images"])["control"]["tracing"].as_bool().unwrap();
     let follow = |signal: Option<Signal>| {
         let mut command = bench.lab.router.command(lab::daemon::binary("routerctl").unwrap());
-        command.args(["trace", "--src", "192.0.2.0/24", "--protocol", "icmp", "-c", "2", "--json"]);
+        command.args(["trace", "src=192.0.2.0/24", "protocol=icmp", "-c", "2", "--json"]);
         let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
         bench.eventually("the trace runs", tracing);
         match signal {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use management::instance::{BPFFS_DIR, RUN_DIR, STATE_DIR};
-use management::protocol::{Format, Trace};
+use management::protocol::Format;
 
 #[derive(Parser, Debug)]
 #[command(
@@ -104,7 +104,7 @@ pub enum Verb {
     Trace(TraceArgs),
     /// Why a packet takes the fast path or not: routerctl explain in=ether2 src=192.0.2.9 dst=203.0.113.1
     Explain {
-        /// in=PORT src=ADDRESS dst=ADDRESS, and protocol=, src-port=, dst-port=, ttl=, size=
+        /// in=PORT src=ADDRESS dst=ADDRESS, and protocol=, src-port=, dst-port=
         #[arg(required = true, value_name = "NAME=VALUE", value_parser = pair)]
         packet: Vec<(String, String)>,
     },
@@ -190,38 +190,12 @@ pub enum MapKind {
 
 #[derive(Args, Debug)]
 pub struct TraceArgs {
-    /// Ingress port
-    #[arg(long = "in", value_name = "PORT")]
-    pub interface: Option<String>,
-    /// Source address or prefix
-    #[arg(long)]
-    pub src: Option<String>,
-    /// Destination address or prefix
-    #[arg(long)]
-    pub dst: Option<String>,
-    /// tcp, udp, icmp, icmpv6 or a number
-    #[arg(long)]
-    pub protocol: Option<String>,
-    #[arg(long)]
-    pub src_port: Option<u16>,
-    #[arg(long)]
-    pub dst_port: Option<u16>,
+    /// in=PORT, src= and dst= with an address or prefix, protocol=, src-port=, dst-port=; none: every packet
+    #[arg(value_name = "NAME=VALUE", value_parser = pair)]
+    pub packet: Vec<(String, String)>,
     /// End after so many packets
     #[arg(long, short = 'c')]
     pub count: Option<u64>,
-}
-
-impl TraceArgs {
-    pub fn filter(&self) -> Trace {
-        Trace {
-            interface: self.interface.clone(),
-            src: self.src.clone(),
-            dst: self.dst.clone(),
-            protocol: self.protocol.clone(),
-            src_port: self.src_port,
-            dst_port: self.dst_port,
-        }
-    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

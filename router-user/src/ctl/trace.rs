@@ -2,10 +2,10 @@
 
 use std::os::fd::AsFd;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use dataplane::{Inspector, Step};
 use management::client::{self, Error};
-use management::protocol::Request;
+use management::protocol::{Request, Trace};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -17,7 +17,7 @@ use crate::trace;
 
 pub fn run(common: &Common, arguments: &TraceArgs) -> anyhow::Result<()> {
     let (_, paths) = target(common)?;
-    let filter = arguments.filter();
+    let filter = filter(&arguments.packet)?;
     let mut shown =
         Shown { json: common.json, names: Names::default(), packets: 0, last: None, limit: arguments.count };
     let mut failure = None;
@@ -39,8 +39,25 @@ pub fn run(common: &Common, arguments: &TraceArgs) -> anyhow::Result<()> {
     }
 }
 
+fn filter(packet: &[(String, String)]) -> anyhow::Result<Trace> {
+    let mut filter = Trace::default();
+    for (name, value) in packet {
+        let port = || value.parse::<u16>().with_context(|| format!("{name}={value}: no port"));
+        match name.as_str() {
+            "in" | "in-interface" => filter.interface = Some(value.clone()),
+            "src" | "src-address" => filter.src = Some(value.clone()),
+            "dst" | "dst-address" => filter.dst = Some(value.clone()),
+            "protocol" => filter.protocol = Some(value.clone()),
+            "src-port" => filter.src_port = Some(port()?),
+            "dst-port" => filter.dst_port = Some(port()?),
+            other => bail!("{other}: in, src, dst, protocol, src-port and dst-port are known"),
+        }
+    }
+    Ok(filter)
+}
+
 /// Without a daemon the steps are read here; a signal must not leave tracing on.
-fn direct(plane: &Inspector, filter: &management::protocol::Trace, shown: &mut Shown) -> anyhow::Result<()> {
+fn direct(plane: &Inspector, filter: &Trace, shown: &mut Shown) -> anyhow::Result<()> {
     signals::block()?;
     let ended = SignalFd::new(&signals::handled())?;
     let mut trace = plane.trace(trace::filter(filter)?)?;
