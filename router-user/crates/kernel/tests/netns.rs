@@ -62,8 +62,10 @@ fn picture(router: &Netns) -> String {
     ] {
         picture.push_str(&router.read_sysctl(key).unwrap());
     }
+    // Link-local addresses come and go with the link, in the kernel's own time.
+    let stable: Vec<&str> = picture.lines().filter(|line| !line.contains("fe80::")).collect();
     // A port that was never up has no queueing discipline yet.
-    picture.replace("qdisc noop ", "qdisc noqueue ")
+    stable.join("\n").replace("qdisc noop ", "qdisc noqueue ")
 }
 
 const OFFICE: &str = "\
