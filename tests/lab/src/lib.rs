@@ -31,6 +31,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether the processor is QEMU's emulation, which is ten times slower than a real one.
+pub fn is_emulated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("QEMU TCG"))
+}
+
 pub mod daemon;
 pub mod netns;
 pub mod topology;

@@ -35,8 +35,7 @@ impl Program {
         let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
         match (package, target) {
             ("router-tests", "packet" | "vm") | ("router-dataplane", "lifecycle" | "packets") => true,
-            // Not the scenarios in namespaces: their streams are too fast for an emulated processor.
-            ("router-dataplane" | "router-kernel", _) => kernel == OLDEST_KERNEL,
+            ("router-tests", "netns") | ("router-dataplane" | "router-kernel", _) => kernel == OLDEST_KERNEL,
             _ => false,
         }
     }
