@@ -282,7 +282,7 @@ impl<'a> Session<'a> {
                 self.out.push_str(&text);
                 return Ok(Operand::Nothing);
             }
-            "export" if !menu.commands.iter().any(|c| c == "export") || args.is_empty() => {
+            "export" if menu.command("export").is_none() || args.is_empty() => {
                 return self.export(&menu.path, args);
             }
             _ => {}
@@ -303,7 +303,7 @@ impl<'a> Session<'a> {
         }
         let mut last = Operand::Nothing;
         for (n, command) in commands.into_iter().enumerate() {
-            if command.menu.commands.contains(&command.verb) {
+            if command.menu.command(&command.verb).is_some() {
                 let reason = format!("{} is done once and not part of the configuration", command.verb);
                 self.note(span, &menu.path, reason.clone());
                 self.report(span, &menu.path, Status::Kept(reason), None);
@@ -368,8 +368,7 @@ impl<'a> Session<'a> {
                 ArgKind::Word(word) => {
                     let first = command.items.is_empty() && command.found.is_none();
                     let takes_item = menu.kind == Kind::List && verb != "add" && first;
-                    if takes_item || matches!(verb, "get" | "move") || menu.commands.iter().any(|c| c == verb)
-                    {
+                    if takes_item || matches!(verb, "get" | "move") || menu.command(verb).is_some() {
                         command.items.push((word.clone(), arg.span));
                     } else {
                         command.assigns.push(self.bare(menu, word, arg.span)?);

@@ -55,7 +55,7 @@ pub(crate) fn check(menu: &'static Menu, cond: &Cond) -> Result<(), Error> {
 
 fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
     let own = NEVER.contains(&name) || matches!(name, ".id" | "default" | "builtin" | "static");
-    if own || matches!(menu.find_property(name), Lookup::One(_)) {
+    if own || matches!(menu.find_readable(name), Lookup::One(_)) {
         return Ok(());
     }
     let hint = nearest(name, menu.properties.iter().map(|p| p.name.as_str()))

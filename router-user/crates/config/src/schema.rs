@@ -3,40 +3,18 @@
 //! A file is a map from menu path to entry; an entry whose name has no leading slash is a set of properties that menus
 //! take in by `use:`. See `schema/README.md` for the fields.
 
+mod entry;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::LazyLock;
-
-use serde::Deserialize;
 
 use crate::error::{Error, Span};
 use crate::types::{Type, parse_type};
 use crate::value::Value;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Items: add, set, remove, ...
-    List,
-    /// One record: set.
-    Settings,
-    /// Commands only.
-    Commands,
-}
-
-/// How `export` names an item that it can only `set`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Refer {
-    /// `set telnet`
-    Name,
-    /// `set [ find default-name=ether1 ]`
-    DefaultName,
-    /// `set 0`
-    Number,
-    /// `set [ find default=yes ]`
-    Default,
-}
+pub use entry::{Kind, Refer};
+use entry::{MenuEntry, PropertyEntry};
 
 /// What a menu or property does on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +30,20 @@ pub struct Menu {
     /// Position in [`menus`].
     pub(crate) index: usize,
     pub kind: Kind,
+    /// Title of the area it belongs to.
+    pub area: String,
     pub help: String,
     pub effect: Effect,
     /// By name.
     pub properties: Vec<Property>,
+    /// What can only be read: state, counters. By name.
+    pub status: Vec<Property>,
+    /// Letters of `print` with their words, in the order of the legend.
+    pub flags: Vec<(String, String)>,
+    /// Properties that `add` needs, in the order in which its error names them.
+    pub required: Vec<String>,
+    /// Sets of properties of which `add` needs one.
+    pub any_of: Vec<AnyOf>,
     /// Items can be set, not added or removed.
     pub fixed: bool,
     /// Item order has a meaning: `move`, `place-before`.
@@ -67,7 +55,7 @@ pub struct Menu {
     /// An identical second `add` is a no-op with a note.
     pub repeatable: bool,
     /// Commands beyond the generic ones.
-    pub commands: Vec<String>,
+    pub commands: Vec<Command>,
     /// Other paths that mean this menu.
     pub also: Vec<String>,
     /// Place in an export: defining menus first by this number, then the others by path.
@@ -79,7 +67,36 @@ pub struct Menu {
     pub ports: Vec<String>,
     /// Columns of `print`; empty: detail.
     pub columns: Vec<String>,
+    pub versions: Versions,
     has_references: bool,
+}
+
+/// The releases that have a menu or property.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// First release, `7.13`; None: it was there before 7.10.
+    pub since: Option<String>,
+    /// Last release, `7.18`; `6` for what RouterOS 7 never had. None: it is there.
+    pub until: Option<String>,
+}
+
+/// One of these has to be given to `add`.
+#[derive(Debug)]
+pub struct AnyOf {
+    pub names: Vec<String>,
+    /// RouterOS's words where none is.
+    pub message: String,
+}
+
+/// A command of one menu: `monitor`, `sign`.
+#[derive(Debug)]
+pub struct Command {
+    pub name: String,
+    pub help: String,
+    /// Arguments that may be given without a name, in order.
+    pub positional: Vec<String>,
+    /// By name; empty where they are not known.
+    pub arguments: Vec<Property>,
 }
 
 #[derive(Debug)]
@@ -99,6 +116,7 @@ pub struct Property {
     pub read_only: bool,
     /// Exported also when it is the default.
     pub always: bool,
+    pub versions: Versions,
 }
 
 #[derive(Debug)]
@@ -116,10 +134,17 @@ impl fmt::Debug for Menu {
 
 impl Menu {
     pub fn property(&self, name: &str) -> Option<&Property> {
-        self.properties
-            .binary_search_by(|p| p.name.as_str().cmp(name))
-            .ok()
-            .and_then(|i| self.properties.get(i))
+        find(&self.properties, name)
+    }
+
+    /// A property that can only be read.
+    pub fn status(&self, name: &str) -> Option<&Property> {
+        find(&self.status, name)
+    }
+
+    /// One of the commands beyond the generic ones.
+    pub fn command(&self, name: &str) -> Option<&Command> {
+        self.commands.iter().find(|command| command.name == name)
     }
 
     /// `/ip/address`
@@ -140,11 +165,17 @@ impl Menu {
         if let Some(property) = self.properties.iter().find(|p| p.also.iter().any(|a| a == name)) {
             return Lookup::One(property);
         }
-        let mut matching = self.properties.iter().filter(|p| !p.read_only && p.name.starts_with(name));
-        match (matching.next(), matching.next()) {
-            (Some(one), None) if !name.is_empty() => Lookup::One(one),
-            (Some(_), Some(_)) if !name.is_empty() => Lookup::Many,
-            _ => Lookup::None,
+        Lookup::beginning(self.properties.iter().filter(|p| !p.read_only), name)
+    }
+
+    /// A property or status property by full name, other name, or unique beginning: what `get` and `find` take.
+    pub(crate) fn find_readable(&self, name: &str) -> Lookup<'_, Property> {
+        if let Some(status) = self.status(name) {
+            return Lookup::One(status);
+        }
+        match self.find_property(name) {
+            Lookup::None => Lookup::beginning(self.status.iter(), name),
+            found => found,
         }
     }
 
@@ -153,10 +184,25 @@ impl Menu {
     }
 }
 
+fn find<'a>(sorted: &'a [Property], name: &str) -> Option<&'a Property> {
+    sorted.binary_search_by(|p| p.name.as_str().cmp(name)).ok().and_then(|i| sorted.get(i))
+}
+
 pub(crate) enum Lookup<'a, T> {
     One(&'a T),
     Many,
     None,
+}
+
+impl<'a> Lookup<'a, Property> {
+    fn beginning(among: impl Iterator<Item = &'a Property>, name: &str) -> Lookup<'a, Property> {
+        let mut matching = among.filter(|p| p.name.starts_with(name));
+        match (matching.next(), matching.next()) {
+            (Some(one), None) if !name.is_empty() => Lookup::One(one),
+            (Some(_), Some(_)) if !name.is_empty() => Lookup::Many,
+            _ => Lookup::None,
+        }
+    }
 }
 
 impl Property {
@@ -210,83 +256,14 @@ fn broken(error: &str) -> Schema {
     Schema { menus: Vec::new(), by_path: HashMap::new(), children: HashMap::new() }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-#[derive(Default)]
-struct RawMenu {
-    kind: Option<Kind>,
-    help: String,
-    effect: Option<String>,
-    kept: Option<String>,
-    properties: BTreeMap<String, RawProperty>,
-    #[serde(rename = "use")]
-    sets: Vec<String>,
-    without: Vec<String>,
-    fixed: bool,
-    ordered: bool,
-    interface: bool,
-    unique: Vec<RawUnique>,
-    repeatable: bool,
-    commands: Vec<String>,
-    also: Vec<String>,
-    order: Option<u32>,
-    refer: Option<Refer>,
-    defaults: Vec<BTreeMap<String, String>>,
-    ports: Vec<String>,
-    columns: Vec<String>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum RawProperty {
-    /// `TYPE` or `TYPE = DEFAULT`
-    Short(String),
-    Long(LongProperty),
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct LongProperty {
-    #[serde(rename = "type")]
-    ty: String,
-    default: Option<String>,
-    #[serde(default)]
-    required: bool,
-    unset: Option<bool>,
-    #[serde(default)]
-    help: String,
-    #[serde(default)]
-    also: Vec<String>,
-    kept: Option<String>,
-    #[serde(default)]
-    read_only: bool,
-    #[serde(default)]
-    always: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUnique {
-    by: Vec<String>,
-    message: String,
-}
-
 fn load(json: &str) -> Result<Schema, String> {
-    let areas: Vec<BTreeMap<String, RawMenu>> = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    let mut raw: BTreeMap<String, RawMenu> = BTreeMap::new();
-    for area in areas {
-        for (path, menu) in area {
-            if raw.contains_key(&path) {
-                return Err(format!("{path} occurs twice"));
-            }
-            raw.insert(path, menu);
-        }
-    }
-    let mut menus = Vec::new();
+    let entries: Vec<MenuEntry> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let mut types = HashMap::new();
+    let mut menus = Vec::with_capacity(entries.len());
     let mut faults = Vec::new();
-    for (path, entry) in &raw {
-        let Some(path) = path.strip_prefix('/') else { continue };
-        match build_menu(path, menus.len(), entry, &raw) {
+    for entry in entries {
+        let path = entry.path.clone();
+        match build_menu(entry, menus.len(), &mut types) {
             Ok(menu) => menus.push(menu),
             Err(e) => faults.push(format!("/{path}: {e}")),
         }
@@ -302,7 +279,7 @@ fn load(json: &str) -> Result<Schema, String> {
                 return Err(format!("/{path} occurs twice"));
             }
             let mut parent = String::new();
-            for word in path.split('/') {
+            for word in path.split('/').filter(|word| !word.is_empty()) {
                 let below = children.entry(parent.clone()).or_default();
                 if !below.iter().any(|w| w == word) {
                     below.push(word.to_owned());
@@ -318,111 +295,114 @@ fn load(json: &str) -> Result<Schema, String> {
     Ok(Schema { menus, by_path, children })
 }
 
-fn build_menu(
-    path: &str,
-    index: usize,
-    raw: &RawMenu,
-    all: &BTreeMap<String, RawMenu>,
-) -> Result<Menu, String> {
-    let kind = raw.kind.unwrap_or(Kind::List);
-    let effect = match (&raw.effect, &raw.kept) {
-        (Some(word), None) if word == "enforced" => Effect::Enforced,
-        (None, Some(reason)) => Effect::Kept(reason.clone()),
-        _ => return Err("needs either `effect: enforced` or `kept: REASON`".into()),
-    };
-    let mut texts: BTreeMap<String, RawProperty> = BTreeMap::new();
-    if kind == Kind::List {
-        texts.insert("comment".into(), RawProperty::Short("string".into()));
-        texts.insert("disabled".into(), RawProperty::Short("bool = no".into()));
-    }
-    for set in &raw.sets {
-        let set = all.get(set).ok_or_else(|| format!("no property set {set}"))?;
-        texts.extend(set.properties.clone());
-    }
-    texts.extend(raw.properties.clone());
-    texts.retain(|name, _| !raw.without.contains(name));
-    let mut properties = Vec::new();
-    let mut faults = Vec::new();
-    for (name, property) in &texts {
-        match build_property(name, property) {
-            Ok(property) => properties.push(property),
-            Err(e) => faults.push(format!("{name}: {e}")),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults.join("; "));
-    }
-    for unique in &raw.unique {
-        if let Some(by) = unique.by.iter().find(|by| !texts.contains_key(*by)) {
-            return Err(format!("unique by {by}: no such property"));
-        }
-    }
+/// Types by their expression: most properties share one with others.
+type Types = HashMap<String, Type>;
+
+fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu, String> {
+    let properties = build_properties(entry.properties, types)?;
     let has_references = properties.iter().any(|p| p.ty.has_references());
+    let mut status = build_properties(entry.status, types)?;
+    status.iter_mut().for_each(|p| p.read_only = true);
+    let commands = entry
+        .commands
+        .into_iter()
+        .map(|c| {
+            let arguments = build_properties(c.arguments, types).map_err(|e| format!("{}: {e}", c.name))?;
+            Ok(Command { name: c.name, help: c.help, positional: c.positional, arguments })
+        })
+        .collect::<Result<_, String>>()?;
     Ok(Menu {
-        path: path.to_owned(),
+        path: entry.path,
         index,
-        kind,
-        help: raw.help.clone(),
-        effect,
+        kind: entry.kind,
+        area: entry.area,
+        help: entry.help,
+        effect: entry.kept.map_or(Effect::Enforced, Effect::Kept),
         properties,
-        fixed: raw.fixed,
-        ordered: raw.ordered,
-        interface: raw.interface,
-        unique: raw.unique.iter().map(|u| Unique { by: u.by.clone(), message: u.message.clone() }).collect(),
-        repeatable: raw.repeatable,
-        commands: raw.commands.clone(),
-        also: raw.also.clone(),
-        order: raw.order.unwrap_or(u32::MAX),
-        refer: raw.refer.unwrap_or(Refer::Name),
-        defaults: raw.defaults.clone(),
-        ports: raw.ports.clone(),
-        columns: raw.columns.clone(),
+        status,
+        flags: entry.flags,
+        required: entry.required,
+        any_of: entry.any_of.into_iter().map(|a| AnyOf { names: a.names, message: a.message }).collect(),
+        fixed: entry.fixed,
+        ordered: entry.ordered,
+        interface: entry.interface,
+        unique: entry.unique.into_iter().map(|u| Unique { by: u.by, message: u.message }).collect(),
+        repeatable: entry.repeatable,
+        commands,
+        also: entry.also,
+        order: entry.order.unwrap_or(u32::MAX),
+        refer: entry.refer,
+        defaults: entry.defaults.into_iter().map(|item| item.into_iter().collect()).collect(),
+        ports: entry.ports,
+        columns: entry.columns,
+        versions: Versions::new(entry.since, entry.until),
         has_references,
     })
 }
 
-fn build_property(name: &str, raw: &RawProperty) -> Result<Property, String> {
-    let raw = match raw {
-        RawProperty::Long(raw) => raw.clone(),
-        RawProperty::Short(text) => {
-            let (ty, default) = match text.split_once(" = ") {
-                Some((ty, default)) => (ty, Some(default.trim().to_owned())),
-                None => (text.as_str(), None),
-            };
-            LongProperty {
-                ty: ty.trim().to_owned(),
-                default,
-                required: false,
-                unset: None,
-                help: String::new(),
-                also: Vec::new(),
-                kept: None,
-                read_only: false,
-                always: false,
-            }
+fn build_properties(entries: Vec<PropertyEntry>, types: &mut Types) -> Result<Vec<Property>, String> {
+    let mut properties = Vec::with_capacity(entries.len());
+    let mut faults = Vec::new();
+    for entry in entries {
+        let name = entry.name.clone();
+        match build_property(entry, types) {
+            Ok(property) => properties.push(property),
+            Err(e) => faults.push(format!("{name}: {e}")),
+        }
+    }
+    if faults.is_empty() { Ok(properties) } else { Err(faults.join("; ")) }
+}
+
+fn build_property(entry: PropertyEntry, types: &mut Types) -> Result<Property, String> {
+    let ty = match types.get(&entry.ty) {
+        Some(ty) => ty.clone(),
+        None => {
+            let ty = parse_type(&entry.ty)?;
+            types.insert(entry.ty, ty.clone());
+            ty
         }
     };
-    let ty = parse_type(&raw.ty)?;
-    let default = match raw.default {
+    let default = match entry.default {
         None if ty == Type::Switch => Some(("no".to_owned(), Value::Bool(false))),
         None => None,
         Some(text) => {
-            let value = ty.parse(name, &text).map_err(|f| f.message)?;
+            let value = ty.parse(&entry.name, &text).map_err(|f| f.message)?;
             Some((value.to_string(), value))
         }
     };
     Ok(Property {
-        name: name.to_owned(),
-        unset: raw.unset.unwrap_or(default.is_none() && !raw.required),
+        name: entry.name,
+        unset: entry.unset && ty != Type::Switch,
         ty,
         default,
-        required: raw.required,
-        help: raw.help,
-        also: raw.also,
-        effect: raw.kept.map_or(Effect::Enforced, Effect::Kept),
-        read_only: raw.read_only,
-        always: raw.always,
+        required: entry.required,
+        help: entry.help,
+        also: entry.also,
+        effect: entry.kept.map_or(Effect::Enforced, Effect::Kept),
+        read_only: entry.read_only,
+        always: entry.always,
+        versions: Versions::new(entry.since, entry.until),
     })
+}
+
+impl Versions {
+    fn new(since: String, until: String) -> Versions {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        Versions { since: some(since), until: some(until) }
+    }
+}
+
+/// `7.13 to 7.18`, `since 7.13`, `up to 7.18`, `RouterOS 6`; nothing where every release has it.
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.since, &self.until) {
+            (None, None) => Ok(()),
+            (Some(since), None) => write!(f, "since {since}"),
+            (None, Some(until)) if until == "6" => f.write_str("RouterOS 6"),
+            (None, Some(until)) => write!(f, "up to {until}"),
+            (Some(since), Some(until)) => write!(f, "{since} to {until}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -435,9 +415,9 @@ mod tests {
             load(include_str!(concat!(env!("OUT_DIR"), "/schema.json"))).unwrap_or_else(|e| panic!("{e}"));
         assert!(schema.menus.len() > 10);
         for menu in &schema.menus {
-            assert!(!menu.help.is_empty(), "/{} has no help", menu.path);
             for column in &menu.columns {
-                assert!(menu.property(column).is_some(), "/{}: column {column}", menu.path);
+                let known = menu.property(column).or_else(|| menu.status(column));
+                assert!(known.is_some(), "/{}: column {column}", menu.path);
             }
             for default in &menu.defaults {
                 for name in default.keys().filter(|name| *name != ".id") {
@@ -452,10 +432,14 @@ mod tests {
 
     fn check_references(schema: &Schema, menu: &Menu, ty: &Type) {
         match ty {
-            Type::Reference(path) => {
+            Type::Reference(path) | Type::Name(path) => {
                 assert!(schema.by_path.contains_key(path), "/{} refers to /{path}", menu.path);
             }
-            Type::List(inner) | Type::Not(inner) | Type::Range(inner) | Type::Pair(inner) => {
+            Type::List(inner)
+            | Type::Not(inner)
+            | Type::Range(inner)
+            | Type::Pair(inner)
+            | Type::Masked(inner) => {
                 check_references(schema, menu, inner);
             }
             Type::OneOf(types) => types.iter().for_each(|ty| check_references(schema, menu, ty)),

@@ -40,6 +40,13 @@ pub enum Type {
         min: i64,
         max: i64,
     },
+    /// A number that is shown as `0x8000`.
+    Hex {
+        min: i64,
+        max: i64,
+    },
+    /// An amount of memory: `2048KiB`, `1.5GiB`, `512M`; kept in the unit it is given in.
+    Size,
     Rate,
     Time,
     /// `jan/02/1970` or `1970-01-02`; held in the second form.
@@ -56,6 +63,8 @@ pub enum Type {
     Flags(Vec<String>),
     Range(Box<Type>),
     Pair(Box<Type>),
+    /// `value/mask`, or a value alone.
+    Masked(Box<Type>),
     List(Box<Type>),
     /// A matcher: `!` before the value negates it.
     Not(Box<Type>),
@@ -69,6 +78,8 @@ pub enum Type {
     Gateway(Family),
     /// The name of an item of another menu.
     Reference(String),
+    /// The name of an item that exports don't carry (a certificate, a file): it need not exist.
+    Name(String),
 }
 
 impl Type {
@@ -86,13 +97,22 @@ impl Type {
                 "no" | "false" => Ok(Value::Bool(false)),
                 _ => invalid("expected yes or no"),
             },
-            Type::String | Type::Secret | Type::Script => Ok(Value::Text(text.to_owned())),
+            Type::String | Type::Secret | Type::Script | Type::Name(_) => Ok(Value::Text(text.to_owned())),
             Type::Reference(_) | Type::Interface | Type::InterfaceOrList if text.is_empty() => no_match(name),
             Type::Reference(_) | Type::Interface | Type::InterfaceOrList => Ok(Value::Text(text.to_owned())),
             Type::Number { min, max } => match parse_number(text) {
                 Some(n) if (*min..=*max).contains(&n) => Ok(Value::Number(n)),
-                Some(_) => Err(Fault::new(format!("value of {name} out of range ({min}..{max})"))),
+                Some(_) => Err(out_of_range(name, *min, *max)),
                 None => invalid("expected a number"),
+            },
+            Type::Hex { min, max } => match parse_number(text) {
+                Some(n) if (*min..=*max).contains(&n) => Ok(Value::Text(format!("0x{n:X}"))),
+                Some(_) => Err(out_of_range(name, *min, *max)),
+                None => invalid("expected a number"),
+            },
+            Type::Size => match parse_rate(text) {
+                Some(_) => Ok(Value::Text(text.to_owned())),
+                None => invalid("expected a size such as 2048KiB"),
             },
             Type::Rate => parse_rate(text)
                 .map_or_else(|| invalid("expected a rate such as 10M"), |r| Ok(Value::Rate(r))),
@@ -147,6 +167,13 @@ impl Type {
                     Ok(Value::Pair(Box::new(both.clone()), Box::new(both)))
                 }
             },
+            Type::Masked(inner) => match text.split_once('/') {
+                Some((value, mask)) => Ok(Value::Pair(
+                    Box::new(inner.read(name, value, exact)?),
+                    Box::new(inner.read(name, mask, exact)?),
+                )),
+                None => inner.read(name, text, exact),
+            },
             Type::List(_) if text.trim().is_empty() => Ok(Value::List(Vec::new())),
             Type::List(inner) => text
                 .split(',')
@@ -158,14 +185,14 @@ impl Type {
                 None => inner.read(name, text, exact),
             },
             Type::OneOf(types) => {
-                let mut first = None;
+                let mut faults = Vec::new();
                 for ty in types {
                     match ty.read(name, text, true) {
                         Ok(value) => return Ok(value),
-                        Err(fault) => first = first.or(Some(fault)),
+                        Err(fault) => faults.push(fault),
                     }
                 }
-                Err(first.unwrap_or_else(|| Fault::new(format!("invalid value for argument {name}"))))
+                Err(no_alternative(name, faults))
             }
             Type::Gateway(family) => {
                 let address = text.split(['%', '@']).next().unwrap_or(text);
@@ -255,6 +282,8 @@ impl Type {
             Type::Secret => "secret".into(),
             Type::Script => "script".into(),
             Type::Number { min, max } => format!("number {min}..{max}"),
+            Type::Hex { min, max } => format!("number 0x{min:X}..0x{max:X}"),
+            Type::Size => "size".into(),
             Type::Rate => "rate".into(),
             Type::Time => "time".into(),
             Type::Date => "date".into(),
@@ -269,13 +298,14 @@ impl Type {
             Type::Flags(words) => format!("any of {}", words.join(", ")),
             Type::Range(inner) => format!("{}[-{}]", inner.describe(), inner.describe()),
             Type::Pair(inner) => format!("{}/{}", inner.describe(), inner.describe()),
+            Type::Masked(inner) => format!("{}[/mask]", inner.describe()),
             Type::List(inner) => format!("list of {}", inner.describe()),
             Type::Not(inner) => format!("[!] {}", inner.describe()),
             Type::OneOf(types) => types.iter().map(Type::describe).collect::<Vec<_>>().join(" | "),
             Type::Interface => "interface".into(),
             Type::InterfaceOrList => "interface | interface list".into(),
             Type::Gateway(_) => "address[%interface] | interface".into(),
-            Type::Reference(menu) => format!("name in /{menu}"),
+            Type::Reference(menu) | Type::Name(menu) => format!("name in /{menu}"),
         }
     }
 }
@@ -297,6 +327,30 @@ impl Target<'_> {
         self == other
             || self == Target::InterfaceOrList && (other == Target::Interface || other == Target::Menu(LISTS))
     }
+}
+
+fn out_of_range(name: &str, min: i64, max: i64) -> Fault {
+    Fault::new(format!("value of {name} out of range ({min}..{max})"))
+}
+
+/// What to say where no alternative fits: the range that was missed, or a line for each alternative.
+fn no_alternative(name: &str, mut faults: Vec<Fault>) -> Fault {
+    if let Some(missed) = faults.iter().position(|fault| fault.message.contains(" out of range ")) {
+        return faults.swap_remove(missed);
+    }
+    if faults.len() == 1 {
+        return faults.remove(0);
+    }
+    let plain = format!("invalid value for argument {name}");
+    let lines: Vec<String> = faults
+        .into_iter()
+        .map(|fault| match fault.hint {
+            Some(hint) if fault.message == plain => hint,
+            Some(hint) => format!("{}, {hint}", fault.message),
+            None => fault.message,
+        })
+        .collect();
+    Fault::new(plain).hint(lines.join("\n    "))
 }
 
 fn no_match(name: &str) -> Result<Value, Fault> {
@@ -386,20 +440,26 @@ pub(crate) fn parse_type(text: &str) -> Result<Type, String> {
         let inner = inner.ok_or_else(|| format!("{head} needs words"))?;
         Ok(inner.split(',').map(|w| w.trim().to_owned()).collect())
     };
+    let menu = || -> Result<String, String> {
+        let inner = inner.ok_or_else(|| format!("{head} needs a menu"))?;
+        Ok(inner.trim().trim_start_matches('/').to_owned())
+    };
     Ok(match head {
         "bool" => Type::Bool,
         "switch" => Type::Switch,
         "string" => Type::String,
         "secret" => Type::Secret,
         "script" => Type::Script,
-        "number" => match inner {
-            None => Type::Number { min: 0, max: u32::MAX.into() },
-            Some(range) => {
-                let (min, max) = range.split_once("..").ok_or_else(|| format!("no range in {text}"))?;
-                let read = |s: &str| parse_number(s.trim()).ok_or_else(|| format!("no number in {text}"));
-                Type::Number { min: read(min)?, max: read(max)? }
-            }
-        },
+        "integer" => Type::Number { min: i64::MIN, max: i64::MAX },
+        "number" => {
+            let (min, max) = range(text, inner)?;
+            Type::Number { min, max }
+        }
+        "hex" => {
+            let (min, max) = range(text, inner)?;
+            Type::Hex { min, max }
+        }
+        "size" => Type::Size,
         "rate" => Type::Rate,
         "time" => Type::Time,
         "date" => Type::Date,
@@ -417,6 +477,7 @@ pub(crate) fn parse_type(text: &str) -> Result<Type, String> {
         "flags" => Type::Flags(words()?),
         "range" => Type::Range(one()?),
         "pair" => Type::Pair(one()?),
+        "masked" => Type::Masked(one()?),
         "list" => Type::List(one()?),
         "not" => Type::Not(one()?),
         "one-of" => Type::OneOf(
@@ -429,9 +490,18 @@ pub(crate) fn parse_type(text: &str) -> Result<Type, String> {
         "interface-or-list" => Type::InterfaceOrList,
         "gateway4" => Type::Gateway(Family::V4),
         "gateway6" => Type::Gateway(Family::V6),
-        "ref" => Type::Reference(inner.ok_or("ref needs a menu")?.trim().trim_start_matches('/').to_owned()),
+        "ref" => Type::Reference(menu()?),
+        "name" => Type::Name(menu()?),
         other => return Err(format!("unknown type {other}")),
     })
+}
+
+/// `MIN..MAX`; where none is written, what 32 bits hold.
+fn range(text: &str, inner: Option<&str>) -> Result<(i64, i64), String> {
+    let Some(inner) = inner else { return Ok((0, u32::MAX.into())) };
+    let (min, max) = inner.split_once("..").ok_or_else(|| format!("no range in {text}"))?;
+    let read = |s: &str| parse_number(s.trim()).ok_or_else(|| format!("no number in {text}"));
+    Ok((read(min)?, read(max)?))
 }
 
 /// Splits at commas outside brackets.
@@ -482,6 +552,15 @@ mod tests {
             ("address6", "2001:DB8:0::1/64", "2001:db8::1/64"),
             ("prefix4", "2001:db8::/32", ""),
             ("pair(rate)", "10M", "10M/10M"),
+            ("masked(mac)", "01:00:00:00:00:00/1:0:0:0:0:0", "01:00:00:00:00:00/01:00:00:00:00:00"),
+            ("masked(mac)", "01:00:00:00:00:00", "01:00:00:00:00:00"),
+            ("hex(0..65535)", "32768", "0x8000"),
+            ("hex(0..65535)", "0x8000", "0x8000"),
+            ("hex(0..65535)", "0x10000", ""),
+            ("size", "20480KiB", "20480KiB"),
+            ("size", "20 parsecs", ""),
+            ("integer", "-12", "-12"),
+            ("name(certificate)", "not-here", "not-here"),
             ("date", "jan/02/2026", "2026-01-02"),
             ("mac", "aabbccddeeff", "AA:BB:CC:DD:EE:FF"),
             ("gateway4", "192.0.2.1%ether1", "192.0.2.1%ether1"),
@@ -489,6 +568,29 @@ mod tests {
         ] {
             assert_eq!(canonical(ty, text), expected, "{ty}: {text}");
         }
+    }
+
+    #[test]
+    fn a_value_that_no_alternative_takes_is_told_with_all_of_them() {
+        let fault = |ty: &str, text: &str| {
+            let ty = parse_type(ty).unwrap_or_else(|e| panic!("{e}"));
+            let fault = ty.parse("x", text).err();
+            fault.map(|f| (f.message, f.hint.unwrap_or_default())).unwrap_or_default()
+        };
+        let (message, hint) = fault("one-of(mac, ip6)", "lan");
+        assert_eq!(message, "invalid value for argument x");
+        assert_eq!(
+            hint,
+            "invalid value of mac-address, mac address required\n    invalid value of ipv6-address"
+        );
+        assert_eq!(
+            fault("one-of(enum(auto), number(68..9000))", "10").0,
+            "value of x out of range (68..9000)"
+        );
+        assert_eq!(
+            fault("enum(accept, add)", "a").0,
+            "ambiguous value of x, more than one possible value matches input"
+        );
     }
 
     #[test]

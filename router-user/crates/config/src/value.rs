@@ -143,7 +143,10 @@ pub(crate) fn parse_time(text: &str) -> Option<u64> {
             "s" => 1_000,
             "ms" => 1,
             "" if after.is_empty() => 1_000,
-            "" if after.starts_with('.') => return total.checked_add(parse_seconds(rest)?),
+            // Only seconds have a part behind a point: `31.25`, `31.25s`.
+            "" if after.starts_with('.') => {
+                return total.checked_add(parse_seconds(rest.strip_suffix('s').unwrap_or(rest))?);
+            }
             _ => return None,
         };
         total = total.checked_add(number.checked_mul(unit)?)?;
@@ -269,6 +272,8 @@ mod tests {
             ("1d00:00:01", "1d1s"),
             ("100ms", "100ms"),
             ("1.5", "1s500ms"),
+            ("1m31.25s", "1m31s250ms"),
+            ("1w2d03:04:05", "1w2d3h4m5s"),
             ("8d", "1w1d"),
             ("0s", "0s"),
         ] {

@@ -127,12 +127,12 @@ fn export_is_read_back_as_it_was() {
 fn what_follows_in_an_unknown_menu_is_not_told_again() {
     let report = router_config::check([(
         "x.rsc",
-        b"/interface wireles\nset 0 ssid=x\nadd y=1\n/ip address\nadd address=192.0.2.1/24 interface=ether1\n".as_slice(),
+        b"/interface wirelezz\nset 0 ssid=x\nadd y=1\n/ip address\nadd address=192.0.2.1/24 interface=ether1\n".as_slice(),
     )]);
     let file = &report.files[0];
     assert_eq!(
         file.errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["bad command name wireles (line 1 column 12)"]
+        ["bad command name wirelezz (line 1 column 12)"]
     );
     assert_eq!((file.statements, file.enforced), (4, 1));
 }

@@ -8,6 +8,7 @@ const LIST_VERBS: [&str; 14] = [
     "add", "set", "remove", "enable", "disable", "move", "unset", "comment", "find", "get", "print",
     "export", "edit", "reset",
 ];
+const STATUS_VERBS: [&str; 4] = ["find", "get", "print", "export"];
 const SETTINGS_VERBS: [&str; 5] = ["set", "get", "print", "export", "edit"];
 
 /// Commands of the language that only show something or wait.
@@ -97,9 +98,10 @@ fn verbs(path: &str) -> Vec<&'static str> {
             let generic: &[&str] = match menu.kind {
                 Kind::List => &LIST_VERBS,
                 Kind::Settings => &SETTINGS_VERBS,
-                Kind::Commands => &[],
+                Kind::Status => &STATUS_VERBS,
+                Kind::Commands => &["export"],
             };
-            generic.iter().copied().chain(menu.commands.iter().map(String::as_str)).collect()
+            generic.iter().copied().chain(menu.commands.iter().map(|c| c.name.as_str())).collect()
         }
     }
 }
