@@ -74,6 +74,14 @@ impl UdpStream {
         self.sent.load(Ordering::SeqCst)
     }
 
+    /// Stops once at least that many packets were sent.
+    pub fn stop_after(self, packets: u64) -> Result<Delivery> {
+        while self.sent() < packets && !self.sender.is_finished() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.stop()
+    }
+
     pub fn stop(self) -> Result<Delivery> {
         self.stop.store(true, Ordering::SeqCst);
         match self.sender.join() {

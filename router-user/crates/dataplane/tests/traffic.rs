@@ -52,7 +52,7 @@ fn under_traffic<T: Send>(lab: &Lab, work: impl FnOnce() -> T + Send) -> (Delive
     // The neighbours are resolved by then.
     std::thread::sleep(Duration::from_millis(500));
     let result = lab.router.enter(work).unwrap();
-    (stream.stop().unwrap(), result)
+    (stream.stop_after(300).unwrap(), result)
 }
 
 /// `offload`: whether the hosts leave checksums to their devices, that is, to nobody.
@@ -85,7 +85,6 @@ fn replaced_under_traffic(label: &str, mode: Mode, offload: &str, forwarded: &st
     lab.router.enter(|| dataplane.detach().unwrap()).unwrap();
     drop(lab);
     rustix::mount::unmount(pins.path(), UnmountFlags::DETACH).unwrap();
-    assert!(delivery.sent > 300, "{delivery:?}");
     assert_eq!((delivery.lost(), delivery.duplicated), (0, 0), "{delivery:?}");
 }
 
