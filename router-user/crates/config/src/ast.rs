@@ -1,86 +1,200 @@
-//! The syntax tree of a script: what was written, before any menu is looked up.
+//! The compiled form of a script. Menus, commands and argument names are looked up while a script is read: what is here
+//! carries full names, whatever was written. Every node has its place.
 
-use crate::error::Span;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-/// One command, or a change of the current menu.
+use crate::error::{Error, Span};
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Statement {
     pub span: Span,
-    pub root: Root,
+    pub kind: StatementKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum StatementKind {
+    /// A path alone: the current menu (`ip/address`, empty for the root) of what follows in the same block.
+    Menu(String),
+    Command(Command),
+    /// `{ .. }` or `/ip address { .. }`: runs at once, with its own variables and its own current menu.
+    Block(Block),
+    /// `$f 1 a=2`, `[..]`, `($x + 1)`: calls what the expression gives; without arguments a plain value is the result.
+    Call(Call),
+    /// An unknown command. Nothing is wrong before it is reached.
+    Bad(Bad),
+}
+
+/// One command of a menu or of the language.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Command {
+    /// `ip/address`; empty for the root and for the commands of the language.
+    pub menu: String,
+    /// `set`, `put`, `print`
+    pub name: String,
+    pub name_span: Span,
+    /// Known to the language's own table (`schema/language.yaml`): `:put`, `/log info`, `/system script run`.
+    pub builtin: bool,
     pub args: Vec<Arg>,
 }
 
-/// Where a statement's path begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Root {
-    /// In the current menu.
-    Here,
-    /// `/`
-    Top,
-    /// `:`, a command of the language.
-    Global,
+impl Command {
+    /// The value of an argument.
+    pub fn arg(&self, name: &str) -> Option<&Arg> {
+        self.args.iter().find(|arg| arg.name == name)
+    }
 }
 
+/// An argument under its full name, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Arg {
+    /// Empty for the arguments of functions that have no name.
+    pub name: String,
+    /// Of the name, or of the value where no name is written.
     pub span: Span,
-    pub kind: ArgKind,
+    pub value: Expr,
+    pub value_span: Span,
+}
+
+/// Code: `do={ .. }`, `[ .. ]`, `{ .. }`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Block {
+    pub span: Span,
+    /// The current menu where it begins.
+    pub menu: Arc<str>,
+    pub statements: Vec<Statement>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ArgKind {
-    /// A path word, a command, a flag, an item.
-    Word(String),
-    /// A value that can't be a path word: quoted, `[..]`, `$x`, `(..)`.
-    Value(Expr),
-    /// `name=value`
-    Named { name: String, value: Expr, value_span: Span },
-    /// `!name`
-    Unset(String),
-    /// `{ .. }` after a path.
-    Block(Vec<Statement>),
-    /// What follows `find` or `where`.
-    Where(Cond),
+pub(crate) struct Call {
+    pub function: Box<Expr>,
+    pub args: Vec<Arg>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bad {
+    /// None where an error before it has told the reason.
+    pub error: Option<Box<Error>>,
+    pub word: String,
+    pub args: Vec<Arg>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expr {
-    Text(String),
-    /// A string with `$x` inside.
-    Interpolated,
-    /// `[ .. ]`
-    Command(Vec<Statement>),
-    /// `$name`
+    /// A bare word as the value of a menu's argument: text that the schema gives its type.
+    Word(String),
+    /// A constant of the language, typed where it stands.
+    Literal(Literal),
+    /// A string with variables, expressions and commands in it; their texts follow each other.
+    Concat(Vec<Expr>),
+    /// `$x`, `$"x y"`, `$1`
     Variable(String),
-    /// `( .. )`
-    Group,
-    /// `{ .. }` as a value: its text.
-    Block(String),
+    /// A property of the item that a condition is tried on.
+    Property(String),
+    /// An operator with its operands; the same operator several times in a row is one node.
+    Op(Op, Vec<Expr>),
+    /// `{a; b; k=v}`
+    Array(Vec<(Option<Expr>, Expr)>),
+    /// `[ .. ]`: the value of its last command.
+    Command(Block),
+    /// `{ .. }` where code is expected: a value that can be run.
+    Code(Arc<Block>),
+    /// `{ .. }` as a property's value: the text between the braces.
+    Source(String),
+    /// A bare name of a switch: on.
+    On,
+    /// `!name`: the property is taken away.
+    Unset,
 }
 
-/// A condition of an item query.
+/// A constant. A time is in nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cond {
-    All(Vec<Cond>),
-    Any(Vec<Cond>),
-    Not(Box<Cond>),
-    /// A bare name: a flag or a yes/no property.
-    Flag(String, Span),
-    Compare {
-        name: String,
-        op: Op,
-        value: Expr,
-        span: Span,
-    },
+pub(crate) enum Literal {
+    Nothing,
+    Bool(bool),
+    Num(i64),
+    Time(i64),
+    Str(String),
+    Ip(Ipv4Addr),
+    IpPrefix(Ipv4Addr, u8),
+    Ip6(Ipv6Addr),
+    Ip6Prefix(Ipv6Addr, u8),
+    /// `*1A`
+    Id(u32),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
+    /// `a b`: conditions side by side, all of which have to hold.
+    Beside,
+    Or,
+    And,
+    /// `!`
+    Not,
     Equal,
     NotEqual,
     Less,
     Greater,
     LessEqual,
     GreaterEqual,
+    /// `~` between two operands: regular expression.
     Match,
+    In,
+    /// `.`
+    Concat,
+    /// `,`
+    Join,
+    Add,
+    /// With one operand: the negative.
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    BitAnd,
+    BitOr,
+    BitXor,
+    /// `~` before an operand.
+    BitNot,
+    ShiftLeft,
+    ShiftRight,
+    /// `->`
+    Index,
+    /// `<%%`: calls the function on the left with the array on the right.
+    Apply,
+    /// `>` before an operand: code as a value, not run.
+    Quote,
+}
+
+impl Op {
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Op::Beside => " ",
+            Op::Or => "or",
+            Op::And => "and",
+            Op::Not => "!",
+            Op::Equal => "=",
+            Op::NotEqual => "!=",
+            Op::Less => "<",
+            Op::Greater | Op::Quote => ">",
+            Op::LessEqual => "<=",
+            Op::GreaterEqual => ">=",
+            Op::Match | Op::BitNot => "~",
+            Op::In => "in",
+            Op::Concat => ".",
+            Op::Join => ",",
+            Op::Add => "+",
+            Op::Subtract => "-",
+            Op::Multiply => "*",
+            Op::Divide => "/",
+            Op::Modulo => "%",
+            Op::BitAnd => "&",
+            Op::BitOr => "|",
+            Op::BitXor => "^",
+            Op::ShiftLeft => "<<",
+            Op::ShiftRight => ">>",
+            Op::Index => "->",
+            Op::Apply => "<%%",
+        }
+    }
 }
