@@ -24,7 +24,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
     let mut sets = BTreeMap::new();
     let mut menus = Vec::new();
+    let out = PathBuf::from(env::var("OUT_DIR")?);
     for file in &files {
+        // The commands of the language are no menus.
+        if file.file_name().is_some_and(|name| name == "language.yaml") {
+            let table: serde_json::Value = serde_yaml::from_str(&fs::read_to_string(file)?)
+                .map_err(|e| format!("{}: {e}", file.display()))?;
+            fs::write(out.join("language.json"), serde_json::to_string(&table)?)?;
+            continue;
+        }
         read(file, &mut sets, &mut menus).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     menus.sort_by(|(a, ..), (b, ..)| a.cmp(b));
@@ -35,8 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         entries.push(menu.resolve(path, area, &sets).map_err(|e| format!("/{path}: {e}"))?);
     }
-    let target = PathBuf::from(env::var("OUT_DIR")?).join("schema.json");
-    fs::write(target, serde_json::to_string(&entries)?)?;
+    fs::write(out.join("schema.json"), serde_json::to_string(&entries)?)?;
     Ok(())
 }
 

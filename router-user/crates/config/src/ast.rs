@@ -90,9 +90,10 @@ pub(crate) enum Expr {
     /// `$x`, `$"x y"`, `$1`
     Variable(String),
     /// A property of the item that a condition is tried on.
-    Property(String),
-    /// An operator with its operands; the same operator several times in a row is one node.
-    Op(Op, Vec<Expr>),
+    Property(String, Span),
+    /// An operator with its operands and its place. The same operator several times in a row is one node where the order
+    /// of doing doesn't matter. `Beside` without operands holds always.
+    Op(Op, Vec<Expr>, Span),
     /// `{a; b; k=v}`
     Array(Vec<(Option<Expr>, Expr)>),
     /// `[ .. ]`: the value of its last command.
@@ -110,7 +111,6 @@ pub(crate) enum Expr {
 /// A constant. A time is in nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Literal {
-    Nothing,
     Bool(bool),
     Num(i64),
     Time(i64),

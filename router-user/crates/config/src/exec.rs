@@ -3,15 +3,15 @@
 
 mod apply;
 mod check;
-mod path;
 
-use crate::ast::{Arg, ArgKind, Expr, Root, Statement};
+use crate::ast::{self, Arg, Expr, Statement, StatementKind};
+use crate::cond::Cond;
 use crate::dialect;
-use crate::error::{Error, Errors, Span, nearest};
+use crate::error::{Error, Errors, Span};
 use crate::parser::{MAX_ERRORS, Parser};
 use crate::print::{self, Rows};
 use crate::query;
-use crate::schema::{self, Effect, Kind, Lookup, Menu, Property};
+use crate::schema::{self, Effect, Menu, Property};
 use crate::tree::{Changes, ItemId, Tree};
 use crate::types::Target;
 use crate::{ExportOptions, Note, Statement as Report, Status};
@@ -61,8 +61,6 @@ struct Pending {
 
 pub(crate) struct Session<'a> {
     pub tree: &'a mut Tree,
-    /// The current menu's path.
-    here: String,
     pub errors: Vec<Error>,
     pub reports: Vec<Report>,
     pub notes: Vec<Note>,
@@ -72,13 +70,14 @@ pub(crate) struct Session<'a> {
     rows: &'a dyn Rows,
     /// Substitutions are not statements of the script.
     quiet: u32,
-    /// The current menu is unknown: what follows in it is wrong too, and not told again.
-    lost: bool,
     /// Statements that could not be carried out.
     pub failed: usize,
     /// The statement at work.
     current: Span,
 }
+
+/// Commands of the language that only show something or wait.
+const HARMLESS: [&str; 5] = ["put", "delay", "beep", "nothing", "timestamp"];
 
 type Outcome<T> = Result<T, Errors>;
 
@@ -90,7 +89,6 @@ impl<'a> Session<'a> {
     pub fn new(tree: &'a mut Tree, rows: &'a dyn Rows) -> Session<'a> {
         Session {
             tree,
-            here: String::new(),
             errors: Vec::new(),
             reports: Vec::new(),
             notes: Vec::new(),
@@ -99,7 +97,6 @@ impl<'a> Session<'a> {
             pending: Vec::new(),
             rows,
             quiet: 0,
-            lost: false,
             failed: 0,
             current: Span::default(),
         }
@@ -123,6 +120,9 @@ impl<'a> Session<'a> {
             }
         }
         self.failed += parser.errors.len();
+        for (place, reason) in parser.warnings {
+            self.note(place, "", reason.to_owned());
+        }
         self.errors.append(&mut parser.errors);
         self.finish_all();
         last
@@ -177,80 +177,35 @@ impl<'a> Session<'a> {
         if self.quiet == 0 {
             self.current = statement.span;
         }
-        if statement.root == Root::Global {
-            return self.language(statement, &statement.args);
-        }
-        if let ([Arg { kind: ArgKind::Value(Expr::Variable(_) | Expr::Group), span }, ..], Root::Here) =
-            (statement.args.as_slice(), statement.root)
-        {
-            return self.scripting(*span);
-        }
-        let is_path = statement.args.iter().all(|arg| matches!(arg.kind, ArgKind::Word(_)));
-        if self.lost && statement.root == Root::Here {
-            self.failed += usize::from(self.quiet == 0);
-            return Ok(Operand::Nothing);
-        }
-        let mut path = if statement.root == Root::Top { String::new() } else { self.here.clone() };
-        let mut rest = statement.args.as_slice();
-        let mut verb = None;
-        while let ([Arg { span, kind: ArgKind::Word(word) }, tail @ ..], None) = (rest, &verb) {
-            verb = path::walk(&mut path, word, *span).inspect_err(|_| self.lost = is_path)?;
-            rest = tail;
-        }
-        self.lost &= verb.is_some();
-        let Some((verb, verb_span)) = verb else {
-            return self.enter(statement, path, rest);
-        };
-        if verb.starts_with(':') {
-            return self.language(statement, &statement.args);
-        }
-        let Some(menu) = schema::menu(&path) else {
-            // The one command of a branch without items of its own.
-            return self.export(&path, rest);
-        };
-        self.command(statement.span, menu, &verb, verb_span, rest)
-    }
-
-    /// A path without a command: the current menu changes, or a block runs there.
-    fn enter(&mut self, statement: &Statement, path: String, rest: &[Arg]) -> Outcome<Operand> {
-        match rest {
-            [] => {
-                self.here = path;
-                Ok(Operand::Nothing)
-            }
-            [Arg { kind: ArgKind::Block(block), .. }] => {
-                let before = std::mem::replace(&mut self.here, path);
-                let last = self.block(block);
-                self.here = before;
-                Ok(last)
-            }
-            [Arg { kind: ArgKind::Named { name, .. }, span }, ..] => {
-                let length = u32::try_from(name.len()).unwrap_or(0);
-                error(Span { column: span.column + length, ..*span }, "syntax error")
-            }
-            [arg, ..] => error(
-                if statement.args.is_empty() { statement.span } else { arg.span },
-                "expected command name",
-            ),
+        match &statement.kind {
+            StatementKind::Menu(_) => Ok(Operand::Nothing),
+            StatementKind::Block(block) => Ok(self.block(&block.statements)),
+            StatementKind::Call(_) => self.scripting(statement.span),
+            StatementKind::Bad(bad) => match &bad.error {
+                Some(e) => Err(Error::clone(e).into()),
+                None => {
+                    self.failed += usize::from(self.quiet == 0);
+                    Ok(Operand::Nothing)
+                }
+            },
+            StatementKind::Command(command) if command.builtin => self.language(statement.span, command),
+            StatementKind::Command(command) => match schema::menu(&command.menu) {
+                Some(menu) => self.command(statement.span, menu, command),
+                // The one command of a branch without items of its own.
+                None => self.export(&command.menu, &command.args),
+            },
         }
     }
 
     /// A command of the scripting language.
-    fn language(&mut self, statement: &Statement, args: &[Arg]) -> Outcome<Operand> {
-        let name = match args.first() {
-            Some(Arg { kind: ArgKind::Word(word), .. }) => word.as_str(),
-            _ => return error(statement.span, "expected command name"),
-        };
-        if path::HARMLESS.contains(&name) {
-            self.note(statement.span, "", format!(":{name}: scripting is not executed here"));
-            self.report(statement.span, "", Status::Kept("scripting is not executed here".into()), None);
-            return Ok(Operand::Nothing);
+    fn language(&mut self, span: Span, command: &ast::Command) -> Outcome<Operand> {
+        let name = command.name.as_str();
+        if !HARMLESS.contains(&name) && !matches!(command.menu.as_str(), "log" | "environment" | "terminal") {
+            return self.scripting(span);
         }
-        if path::LANGUAGE.contains(&name) {
-            return self.scripting(statement.span);
-        }
-        let span = args.first().map_or(statement.span, |a| a.span);
-        error(span, format!("bad command name {name}"))
+        self.note(span, "", format!(":{name}: scripting is not executed here"));
+        self.report(span, "", Status::Kept("scripting is not executed here".into()), None);
+        Ok(Operand::Nothing)
     }
 
     fn scripting<T>(&self, span: Span) -> Outcome<T> {
@@ -259,38 +214,28 @@ impl<'a> Session<'a> {
             .into())
     }
 
-    fn command(
-        &mut self,
-        span: Span,
-        menu: &'static Menu,
-        verb: &str,
-        verb_span: Span,
-        args: &[Arg],
-    ) -> Outcome<Operand> {
-        match verb {
+    fn command(&mut self, span: Span, menu: &'static Menu, command: &ast::Command) -> Outcome<Operand> {
+        match command.name.as_str() {
             "find" => {
-                let cond =
-                    args.iter().find_map(|a| if let ArgKind::Where(c) = &a.kind { Some(c) } else { None });
-                let Some(cond) = cond else {
+                let Some(arg) = command.arg("where") else {
                     return Ok(Operand::Items(self.tree.all(menu).iter().map(|item| item.id()).collect()));
                 };
-                return query::select(self.tree, menu, cond).map(Operand::Items).map_err(Errors::from);
+                let cond = Cond::new(&arg.value, arg.span)?;
+                return query::select(self.tree, menu, &cond).map(Operand::Items).map_err(Errors::from);
             }
             "print" => {
-                let options = print::options(menu, args)?;
+                let options = print::options(menu, &command.args)?;
                 let text = print::print(self.tree, menu, &options, self.rows)?;
                 self.out.push_str(&text);
                 return Ok(Operand::Nothing);
             }
-            "export" if menu.command("export").is_none() || args.is_empty() => {
-                return self.export(&menu.path, args);
+            "export" if menu.command("export").is_none() || command.args.is_empty() => {
+                return self.export(&menu.path, &command.args);
             }
             _ => {}
         }
-        let before = std::mem::replace(&mut self.here, menu.path.clone());
-        let command = self.evaluate((span, verb_span), menu, verb, args);
-        self.here = before;
-        self.carry_out(command?)
+        let command = self.evaluate(span, menu, command)?;
+        self.carry_out(command)
     }
 
     /// Turns a command into those it means, and applies them.
@@ -318,107 +263,65 @@ impl<'a> Session<'a> {
     }
 
     /// Gives every argument its text.
-    fn evaluate(
-        &mut self,
-        (span, verb_span): (Span, Span),
-        menu: &'static Menu,
-        verb: &str,
-        args: &[Arg],
-    ) -> Outcome<Command> {
+    fn evaluate(&mut self, span: Span, menu: &'static Menu, read: &ast::Command) -> Outcome<Command> {
         let mut command = Command {
             menu,
-            verb: verb.to_owned(),
-            verb_span,
+            verb: read.name.clone(),
+            verb_span: read.name_span,
             span,
             items: Vec::new(),
             found: None,
             assigns: Vec::new(),
         };
-        let mut group = String::new();
-        for arg in args {
-            match &arg.kind {
-                ArgKind::Named { name, value, value_span } => {
-                    let name = match name.strip_prefix('.') {
-                        Some(rest) if !group.is_empty() => format!("{group}.{rest}"),
-                        _ => name.clone(),
-                    };
-                    if let Some((head, _)) = name.split_once('.') {
-                        group = head.to_owned();
-                    }
-                    match self.operand(value, *value_span)? {
-                        Operand::Items(ids) if matches!(name.as_str(), "numbers" | "number") => {
-                            command.found.get_or_insert_default().extend(ids);
-                        }
-                        Operand::Items(ids) => {
-                            let text = ids.iter().map(ItemId::to_string).collect::<Vec<_>>().join(",");
-                            command.assigns.push(assign(&name, arg.span, Some(text), *value_span));
-                        }
-                        Operand::Text(text) if matches!(name.as_str(), "numbers" | "number") => {
-                            command.items.push((text, *value_span));
-                        }
-                        Operand::Text(text) => {
-                            command.assigns.push(assign(&name, arg.span, Some(text), *value_span))
-                        }
-                        Operand::Nothing | Operand::Added(_) => {
-                            command.assigns.push(assign(&name, arg.span, Some(String::new()), *value_span));
-                        }
-                    }
+        for arg in &read.args {
+            let is_item = matches!(arg.name.as_str(), "numbers" | "number" | "destination")
+                || (arg.name == "value-name" && read.name == "get");
+            let text = match self.operand(&arg.value, arg.value_span)? {
+                Some(Operand::Items(ids)) if is_item => {
+                    command.found.get_or_insert_default().extend(ids);
+                    continue;
                 }
-                ArgKind::Unset(name) => command.assigns.push(assign(name, arg.span, None, arg.span)),
-                ArgKind::Word(word) => {
-                    let first = command.items.is_empty() && command.found.is_none();
-                    let takes_item = menu.kind == Kind::List && verb != "add" && first;
-                    if takes_item || matches!(verb, "get" | "move") || menu.command(verb).is_some() {
-                        command.items.push((word.clone(), arg.span));
-                    } else {
-                        command.assigns.push(self.bare(menu, word, arg.span)?);
-                    }
+                Some(Operand::Text(text)) if is_item => {
+                    command.items.push((text, arg.value_span));
+                    continue;
                 }
-                ArgKind::Value(expr) => match self.operand(expr, arg.span)? {
-                    Operand::Items(ids) => command.found.get_or_insert_default().extend(ids),
-                    Operand::Text(text) => command.items.push((text, arg.span)),
-                    Operand::Nothing | Operand::Added(_) => {
-                        command.found.get_or_insert_default();
-                    }
-                },
-                ArgKind::Block(_) | ArgKind::Where(_) => return error(arg.span, "expected end of command"),
-            }
+                Some(_) if is_item => {
+                    command.found.get_or_insert_default();
+                    continue;
+                }
+                Some(Operand::Items(ids)) => {
+                    Some(ids.iter().map(ItemId::to_string).collect::<Vec<_>>().join(","))
+                }
+                Some(Operand::Text(text)) => Some(text),
+                Some(Operand::Nothing | Operand::Added(_)) => Some(String::new()),
+                None => None,
+            };
+            command.assigns.push(assign(&arg.name, arg.span, text, arg.value_span));
         }
         Ok(command)
     }
 
-    /// A bare word among the arguments: a switch that is on.
-    fn bare(&self, menu: &Menu, word: &str, span: Span) -> Outcome<Assign> {
-        let is_switch = |p: &Property| matches!(p.ty, crate::types::Type::Switch | crate::types::Type::Bool);
-        match menu.find_property(word) {
-            Lookup::One(p) if is_switch(p) => Ok(assign(&p.name, span, Some("yes".into()), span)),
-            _ => {
-                let names = menu.properties.iter().filter(|p| is_switch(p)).map(|p| p.name.as_str());
-                let e = Error::new(span, "expected end of command");
-                Err(e.maybe(nearest(word, names)).into())
-            }
-        }
-    }
-
-    fn operand(&mut self, expr: &Expr, span: Span) -> Outcome<Operand> {
+    /// The value of an argument; None where it takes the property away.
+    fn operand(&mut self, expr: &Expr, span: Span) -> Outcome<Option<Operand>> {
         match expr {
-            Expr::Text(text) | Expr::Block(text) => Ok(Operand::Text(text.clone())),
-            Expr::Command(statements) => {
-                let here = self.here.clone();
+            Expr::Word(text) | Expr::Source(text) => Ok(Some(Operand::Text(text.clone()))),
+            Expr::Literal(literal) => Ok(Some(Operand::Text(literal.to_string()))),
+            Expr::On => Ok(Some(Operand::Text("yes".into()))),
+            Expr::Unset => Ok(None),
+            Expr::Command(block) => {
                 let known = self.errors.len();
                 self.quiet += 1;
-                let last = match self.block(statements) {
+                let last = match self.block(&block.statements) {
                     Operand::Added(id) => Operand::Items(vec![id]),
                     other => other,
                 };
                 self.quiet -= 1;
-                self.here = here;
                 match self.errors.len() > known {
                     true => Err(Errors(self.errors.split_off(known))),
-                    false => Ok(last),
+                    false => Ok(Some(last)),
                 }
             }
-            Expr::Variable(_) | Expr::Group | Expr::Interpolated => self.scripting(span),
+            _ => self.scripting(span),
         }
     }
 
@@ -426,11 +329,11 @@ impl<'a> Session<'a> {
         let mut options =
             ExportOptions { menu: (!path.is_empty()).then(|| path.to_owned()), ..ExportOptions::default() };
         for arg in args {
-            match &arg.kind {
-                ArgKind::Word(word) if word == "show-sensitive" => options.sensitive = true,
-                ArgKind::Word(word) if word == "verbose" => options.verbose = true,
-                ArgKind::Word(word) if word == "terse" => options.terse = true,
-                ArgKind::Word(word) if word == "compact" || word == "hide-sensitive" => {}
+            match (arg.name.as_str(), &arg.value) {
+                ("show-sensitive", Expr::On) => options.sensitive = true,
+                ("verbose", Expr::On) => options.verbose = true,
+                ("terse", Expr::On) => options.terse = true,
+                ("compact" | "hide-sensitive", Expr::On) => {}
                 _ => return error(arg.span, "expected end of command"),
             }
         }

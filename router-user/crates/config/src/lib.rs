@@ -4,10 +4,12 @@
 //! carries out one command of the console. All of them check against [`schema`].
 
 mod ast;
+mod cond;
 mod dialect;
 mod error;
 mod exec;
 mod export;
+mod listing;
 mod parser;
 mod print;
 mod query;
@@ -21,6 +23,7 @@ mod yaml_places;
 
 pub use error::{Error, Errors, Span};
 pub use export::export;
+pub use listing::listing;
 pub use print::{NoRows, Row, Rows};
 pub use report::{FileReport, Report, Totals, check};
 pub use tree::{Item, ItemId, Tree};

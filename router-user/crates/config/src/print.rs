@@ -1,6 +1,7 @@
 //! `print`: items as RouterOS 7 shows them, as a table, in detail, or one per line.
 
-use crate::ast::{Arg, ArgKind, Cond, Expr};
+use crate::ast::{Arg, Expr};
+use crate::cond::Cond;
 use crate::error::{Error, Errors};
 use crate::export::quote;
 use crate::query;
@@ -67,27 +68,25 @@ pub(crate) fn options(menu: &'static Menu, args: &[Arg]) -> Result<Options, Erro
     let form = if menu.columns.is_empty() { Form::Detail } else { Form::Table };
     let mut options = Options { form, condition: None, properties: Vec::new(), show_ids: false, only: None };
     for arg in args {
-        match &arg.kind {
-            ArgKind::Word(word) => match word.as_str() {
-                "detail" => options.form = Form::Detail,
-                "terse" | "as-value" | "value-list" => options.form = Form::Terse,
-                "brief" if !menu.columns.is_empty() => options.form = Form::Table,
-                "count-only" => options.form = Form::Count,
-                "show-ids" => options.show_ids = true,
-                "static" => options.only = Some(Origin::Static),
-                "dynamic" => options.only = Some(Origin::Dynamic),
-                "all" | "brief" | "without-paging" | "where" => {}
-                _ => return Err(Error::new(arg.span, "expected end of command").into()),
-            },
-            ArgKind::Where(condition) => {
-                query::check(menu, condition)?;
-                options.condition = Some(condition.clone());
+        match (arg.name.as_str(), &arg.value) {
+            ("detail", Expr::On) => options.form = Form::Detail,
+            ("terse" | "as-value" | "value-list", Expr::On) => options.form = Form::Terse,
+            ("brief", Expr::On) if !menu.columns.is_empty() => options.form = Form::Table,
+            ("count-only", Expr::On) => options.form = Form::Count,
+            ("show-ids", Expr::On) => options.show_ids = true,
+            ("static", Expr::On) => options.only = Some(Origin::Static),
+            ("dynamic", Expr::On) => options.only = Some(Origin::Dynamic),
+            ("all" | "brief" | "without-paging", Expr::On) => {}
+            ("where", condition) => {
+                let condition = Cond::new(condition, arg.span)?;
+                query::check(menu, &condition)?;
+                options.condition = Some(condition);
             }
-            ArgKind::Named { name, value: Expr::Text(text), value_span } if name == "proplist" => {
+            ("proplist", Expr::Word(text)) => {
                 for name in text.split(',') {
                     let Lookup::One(property) = menu.find_property(name) else {
                         return Err(
-                            Error::new(*value_span, "input does not match any value of proplist").into()
+                            Error::new(arg.value_span, "input does not match any value of proplist").into()
                         );
                     };
                     options.properties.push(property.name.clone());

@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::ast::{Cond, Expr, Op};
+use crate::ast::Op;
+use crate::cond::Cond;
 use crate::error::{Error, Span, nearest};
 use crate::schema::{Lookup, Menu};
 use crate::tree::{Item, ItemId, Tree, is_port_name};
@@ -32,12 +33,12 @@ pub(crate) fn select(tree: &mut Tree, menu: &'static Menu, cond: &Cond) -> Resul
 fn name_ports(tree: &mut Tree, menu: &'static Menu, cond: &Cond) {
     match cond {
         Cond::All(conds) | Cond::Any(conds) => conds.iter().for_each(|c| name_ports(tree, menu, c)),
-        Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. }
+        Cond::Compare { name, op: Op::Equal, value: text, .. }
             if name == "default-name" && !text.is_empty() =>
         {
             tree.port(menu, text);
         }
-        Cond::Compare { name, op: Op::Equal, value: Expr::Text(text), .. } if name == "name" => {
+        Cond::Compare { name, op: Op::Equal, value: text, .. } if name == "name" => {
             tree.interface_or_port(text);
         }
         _ => {}
@@ -91,10 +92,7 @@ pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<boo
         }
         Cond::Compare { name, op, value, span } => {
             known(menu, name, *span)?;
-            let Expr::Text(wanted) = value else {
-                return Err(Error::new(*span, "scripting is not executed here"));
-            };
-            compare(item, menu, name, *op, wanted, *span)?
+            compare(item, menu, name, *op, value, *span)?
         }
     })
 }
@@ -148,7 +146,7 @@ fn compare(
         Op::Greater => order == Some(Ordering::Greater),
         Op::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
         Op::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-        Op::Match => false,
+        _ => false,
     })
 }
 

@@ -1,0 +1,219 @@
+//! What a script is for the parser, written out: every name in full, every argument under its name. The form is that of
+//! RouterOS's own listing of code, `(evl /ip/address/addaddress=192.0.2.1;24;interface=ether1)`.
+
+use std::fmt::Write;
+
+use crate::ast::{Arg, Bad, Block, Call, Command, Expr, Literal, Op, Statement, StatementKind};
+use crate::error::Error;
+use crate::parser::{Mode, Parser};
+use crate::schema;
+use crate::types::Type;
+
+/// Lists a script as a real router's parser reads it, or gives the first error it finds.
+///
+/// A command is `(evl /path/nameargument=value;argument=value)`, its arguments in the order of their names; `$x` is a
+/// variable, `(<%% $f a)` a call, `(+ a b)` an operator with its operands, `;(evl ..)` code as a value. An unknown command
+/// is `(<%% bad command name x (line 1 column 1) x;..)`. What a router lists beside conditions, the names that they
+/// could use, is left out.
+pub fn listing(text: &str) -> Result<String, Error> {
+    let mut parser = Parser::with(text, Mode { strict: true, pieces: true });
+    let mut items = Vec::new();
+    while let Some(statement) = parser.next_statement() {
+        let statement = statement?;
+        if !parser.errors.is_empty() {
+            return Err(parser.errors.swap_remove(0));
+        }
+        add(&mut items, &statement);
+    }
+    Ok(items.join(";"))
+}
+
+/// Adds a statement. Brackets at the beginning of a statement take in what stands before them.
+fn add(items: &mut Vec<String>, statement: &Statement) {
+    let item = match &statement.kind {
+        StatementKind::Menu(path) => menu(path),
+        StatementKind::Block(block) => run(block),
+        StatementKind::Command(read) => command(read),
+        StatementKind::Bad(bad) => unknown(bad),
+        StatementKind::Call(Call { function, args }) => match function.as_ref() {
+            Expr::Command(block) => {
+                block.statements.iter().for_each(|statement| add(items, statement));
+                let function = match items.as_slice() {
+                    [one] => one.clone(),
+                    several => format!("(evl {})", several.join(";")),
+                };
+                items.clear();
+                format!("(<%% {function} {})", values(args).join(";"))
+            }
+            Expr::Variable(name) => {
+                let mut all = vec![format!("(> ${name})")];
+                all.extend(values(args));
+                format!("(<%% ${name} {})", all.join(";"))
+            }
+            other => format!("(<%% {} {})", value(other), values(args).join(";")),
+        },
+    };
+    items.push(item);
+}
+
+fn menu(path: &str) -> String {
+    if path.is_empty() { "/".into() } else { format!("/{path}/") }
+}
+
+fn items(statements: &[Statement]) -> Vec<String> {
+    let mut items = Vec::new();
+    statements.iter().for_each(|statement| add(&mut items, statement));
+    items
+}
+
+fn run(block: &Block) -> String {
+    format!("(evl {})", items(&block.statements).join(" "))
+}
+
+fn command(command: &Command) -> String {
+    let mut args = Vec::new();
+    // A switch gets the value that stands before it, whatever that is.
+    let mut last = "true".to_owned();
+    for arg in &command.args {
+        if arg.value == Expr::Word(String::new()) {
+            continue;
+        }
+        let text = match &arg.value {
+            Expr::On => last.clone(),
+            Expr::Word(word) => typed(&command.menu, &arg.name, word),
+            other => value(other),
+        };
+        if arg.name != "where" {
+            last.clone_from(&text);
+        }
+        args.push((arg.name.as_str(), text));
+    }
+    args.sort_by_key(|(name, _)| *name);
+    let args: Vec<String> = args.iter().map(|(name, text)| format!("{name}={text}")).collect();
+    format!("(evl {}{}{})", menu(&command.menu), command.name, args.join(";"))
+}
+
+fn unknown(bad: &Bad) -> String {
+    let mut all = vec![bad.word.clone()];
+    all.extend(values(&bad.args));
+    let told = bad.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("(<%% {told} {})", all.join(";"))
+}
+
+/// Arguments without a name in their order, then those with one by name.
+fn values(args: &[Arg]) -> Vec<String> {
+    let mut list: Vec<String> = args.iter().filter(|a| a.name.is_empty()).map(|a| value(&a.value)).collect();
+    let mut named: Vec<&Arg> = args.iter().filter(|a| !a.name.is_empty()).collect();
+    named.sort_by_key(|arg| arg.name.as_str());
+    list.extend(named.iter().map(|arg| format!("{}={}", arg.name, value(&arg.value))));
+    list
+}
+
+fn value(expr: &Expr) -> String {
+    match expr {
+        Expr::Word(text) | Expr::Source(text) => text.clone(),
+        Expr::Literal(Literal::Str(text)) => text
+            .chars()
+            .map(|c| crate::parser::raw_byte(c).map_or(c, |_| char::REPLACEMENT_CHARACTER))
+            .collect(),
+        Expr::Literal(literal) => literal.to_string(),
+        Expr::Concat(parts) => operator(".", parts),
+        Expr::Variable(name) | Expr::Property(name, _) => format!("${name}"),
+        Expr::Op(op, operands, _) => match op {
+            Op::Beside => operator(" ", operands),
+            op => operator(op.text(), operands),
+        },
+        Expr::Array(elements) => {
+            let mut list = Vec::new();
+            let mut keyed = Vec::new();
+            for (key, element) in elements {
+                match key {
+                    Some(key) => keyed.push(format!("{}={}", value(key), value(element))),
+                    None => list.push(value(element)),
+                }
+            }
+            keyed.sort();
+            list.extend(keyed);
+            list.join(";")
+        }
+        Expr::Command(block) => match items(&block.statements) {
+            empty if empty.is_empty() => "(evl /)".into(),
+            items => format!("(evl {})", items.join(";")),
+        },
+        Expr::Code(block) => format!(";{}", run(block)),
+        Expr::On => "true".into(),
+        Expr::Unset => String::new(),
+    }
+}
+
+fn operator(op: &str, operands: &[Expr]) -> String {
+    let mut text = format!("({op}");
+    for operand in operands {
+        let _ = write!(text, " {}", value(operand));
+    }
+    text.push(')');
+    text
+}
+
+/// A bare word as the schema's type of an argument takes it apart.
+fn typed(menu: &str, name: &str, word: &str) -> String {
+    match schema::menu(menu).and_then(|menu| menu.property(name)) {
+        Some(property) => fields(&property.ty, word),
+        None => word.to_owned(),
+    }
+}
+
+fn fields(ty: &Type, word: &str) -> String {
+    match ty {
+        Type::Not(inner) => match word.strip_prefix('!') {
+            Some(rest) => format!("!;{}", fields(inner, rest)),
+            None => format!(";{}", fields(inner, word)),
+        },
+        Type::Bool | Type::Switch => match word {
+            "yes" => "true".into(),
+            "no" => "false".into(),
+            other => other.to_owned(),
+        },
+        Type::List(inner) => word.split(',').map(|part| fields(inner, part)).collect::<Vec<_>>().join(";"),
+        Type::Flags(_) => word.replace(',', ";"),
+        Type::Prefix { host: true, .. } | Type::Pair(_) => word.replace('/', ";"),
+        Type::Time => crate::parser::clock_text(word).unwrap_or_else(|| word.to_owned()),
+        Type::Number { .. } => crate::parser::number_text(word).unwrap_or_else(|| word.to_owned()),
+        _ => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_full_and_arguments_in_order() {
+        for (script, wanted) in [
+            (":put 0x10", "(evl /putmessage=16)"),
+            ("/ip addr pr detail", "(evl /ip/address/printdetail=true)"),
+            (":if ($x = 1) do={ :put a }", "(evl /ifcondition=(= $x 1);do=;(evl (evl /putmessage=a)))"),
+            ("$f a b=2 c", "(<%% $f (> $f);a;c;b=2)"),
+            ("frobnicate a=1", "(<%% bad command name frobnicate (line 1 column 1) frobnicate;a=1)"),
+            (":put \"a\\tb$x\"", "(evl /putmessage=(. a \t b $x))"),
+            (":put [:pick \"abc\" 1]", "(evl /putmessage=(evl (evl /pickbegin=1;counter=abc)))"),
+        ] {
+            assert_eq!(listing(script).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn the_first_error_is_the_answer() {
+        for (script, wanted) in [
+            ("xy/b", "syntax error (line 1 column 3)"),
+            (":local café 1", "expected end of command (line 1 column 11)"),
+            ("/ip address add nam=1", "expected end of command (line 1 column 17)"),
+            (":set x 1", "syntax error (line 1 column 6)"),
+            ("?", "expected command name (line 1 column 1)"),
+            (":do { :put 1", "expected closing brace (line 1 column 13)"),
+            ("/ip address { print\n", "missing closing brace (line 2 column 1)"),
+        ] {
+            assert_eq!(listing(script).unwrap_err().to_string(), wanted, "{script}");
+        }
+    }
+}

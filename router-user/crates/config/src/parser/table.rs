@@ -1,0 +1,264 @@
+//! The table of `schema/language.yaml`: commands of the language, and the arguments of commands that menus share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::schema;
+use crate::types::Type;
+
+/// What an argument's value is, and so how it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    Any,
+    Name,
+    Names,
+    Code,
+    Cond,
+    Flag,
+    Text,
+    Num,
+    Time,
+    Bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Param {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// The arguments of a command.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Signature {
+    /// May be given without their name, in this order.
+    pub args: Vec<Param>,
+    pub named: Vec<Param>,
+    /// The menu's properties are arguments.
+    pub properties: bool,
+    /// Any other name is taken.
+    pub free: bool,
+}
+
+impl Signature {
+    /// A parameter by its name or a unique beginning of it.
+    pub fn param(&self, name: &str) -> Option<&Param> {
+        let all = || self.args.iter().chain(&self.named);
+        if let Some(exact) = all().find(|p| p.name == name) {
+            return Some(exact);
+        }
+        let mut matching = all().filter(|p| !name.is_empty() && p.name.starts_with(name));
+        match (matching.next(), matching.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        }
+    }
+}
+
+pub(super) struct Table {
+    list: BTreeMap<String, Signature>,
+    settings: BTreeMap<String, Signature>,
+    status: BTreeMap<String, Signature>,
+    none: BTreeMap<String, Signature>,
+    /// `ip/address` -> command -> arguments; the root's are the language's.
+    own: HashMap<String, BTreeMap<String, Signature>>,
+    /// Of the commands that single menus have, by path and name.
+    of_menus: HashMap<&'static str, HashMap<&'static str, Signature>>,
+    /// Of commands that only their name is known of.
+    unknown: Signature,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    load(include_str!(concat!(env!("OUT_DIR"), "/language.json"))).unwrap_or_else(|e| broken(&e))
+});
+
+/// The table is part of the program; a test loads it, so this can't be met in the field.
+fn broken(error: &str) -> Table {
+    debug_assert!(false, "language.yaml: {error}");
+    Table {
+        list: BTreeMap::new(),
+        settings: BTreeMap::new(),
+        status: BTreeMap::new(),
+        none: BTreeMap::new(),
+        own: HashMap::new(),
+        of_menus: HashMap::new(),
+        unknown: Signature::default(),
+    }
+}
+
+pub(super) fn table() -> &'static Table {
+    &TABLE
+}
+
+impl Table {
+    /// The commands that every menu of this kind has.
+    fn generic(&self, menu: Option<&schema::Menu>) -> &BTreeMap<String, Signature> {
+        match menu.map(|m| m.kind) {
+            Some(schema::Kind::List) => &self.list,
+            Some(schema::Kind::Settings) => &self.settings,
+            Some(schema::Kind::Status) => &self.status,
+            Some(schema::Kind::Commands) | None => &self.none,
+        }
+    }
+
+    /// The names of all commands of a path.
+    pub fn commands(&'static self, path: &str) -> Vec<&'static str> {
+        let menu = schema::menu(path);
+        let generic = self.generic(menu).keys().map(String::as_str);
+        let of_menu = menu.into_iter().flat_map(|m| m.commands.iter().map(|c| c.name.as_str()));
+        let mut names: Vec<&str> = generic.chain(of_menu).chain(self.own_names(path)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The names of this table's own commands of a path.
+    pub fn own_names(&'static self, path: &str) -> impl Iterator<Item = &'static str> {
+        self.own.get(path).into_iter().flat_map(|own| own.keys().map(String::as_str))
+    }
+
+    /// Menus that have nothing but such commands.
+    pub fn menus(&'static self) -> impl Iterator<Item = &'static str> {
+        self.own.keys().map(String::as_str).filter(|path| schema::children(path).is_none())
+    }
+
+    pub fn is_own(&self, path: &str, name: &str) -> bool {
+        self.own.get(path).is_some_and(|own| own.contains_key(name))
+    }
+
+    /// A command that menus with items have.
+    pub fn is_shared(&self, name: &str) -> bool {
+        self.list.contains_key(name)
+    }
+
+    pub fn has(&self, path: &str, name: &str) -> bool {
+        let menu = schema::menu(path);
+        self.is_own(path, name)
+            || self.generic(menu).contains_key(name)
+            || menu.is_some_and(|m| m.command(name).is_some())
+    }
+
+    /// The arguments of a command that exists.
+    pub fn signature(&'static self, path: &str, name: &str) -> &'static Signature {
+        if let Some(own) = self.own.get(path).and_then(|own| own.get(name)) {
+            return own;
+        }
+        let of_menu = self.of_menus.get(path).and_then(|commands| commands.get(name));
+        of_menu.or_else(|| self.generic(schema::menu(path)).get(name)).unwrap_or(&self.unknown)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTable {
+    generic: RawGeneric,
+    commands: BTreeMap<String, RawSignature>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGeneric {
+    list: BTreeMap<String, RawSignature>,
+    settings: BTreeMap<String, RawSignature>,
+    status: BTreeMap<String, RawSignature>,
+    none: BTreeMap<String, RawSignature>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSignature {
+    args: Vec<String>,
+    named: Vec<String>,
+    properties: bool,
+    free: bool,
+}
+
+fn load(json: &str) -> Result<Table, String> {
+    let raw: RawTable = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let mut own: HashMap<String, BTreeMap<String, Signature>> = HashMap::new();
+    for (path, command) in raw.commands {
+        let (menu, name) = path
+            .strip_prefix('/')
+            .map(|path| path.rsplit_once('/').unwrap_or(("", path)))
+            .ok_or_else(|| format!("{path}: no leading slash"))?;
+        own.entry(menu.to_owned()).or_default().insert(name.to_owned(), signature(command)?);
+    }
+    let unknown = Signature {
+        args: vec![Param { name: "numbers".into(), kind: Kind::Any }],
+        named: Vec::new(),
+        properties: false,
+        free: true,
+    };
+    Ok(Table {
+        list: all(raw.generic.list)?,
+        settings: all(raw.generic.settings)?,
+        status: all(raw.generic.status)?,
+        none: all(raw.generic.none)?,
+        own,
+        of_menus: schema::menus().map(|menu| (menu.path.as_str(), of_menu(menu))).collect(),
+        unknown,
+    })
+}
+
+/// The commands of one menu, with what the schema says of their arguments.
+fn of_menu(menu: &'static schema::Menu) -> HashMap<&'static str, Signature> {
+    let signatures = menu.commands.iter().map(|command| {
+        let param = |name: &str| {
+            let kind = match command.arguments.iter().find(|a| a.name == name).map(|a| &a.ty) {
+                Some(Type::Switch) => Kind::Flag,
+                Some(Type::Time) => Kind::Time,
+                _ => Kind::Any,
+            };
+            Param { name: name.to_owned(), kind }
+        };
+        let names = command.arguments.iter().map(|a| a.name.as_str());
+        let free = command.arguments.is_empty();
+        let args = match command.positional.as_slice() {
+            [] if free => vec![param("numbers")],
+            positional => positional.iter().map(|name| param(name)).collect(),
+        };
+        let named = names.filter(|n| !command.positional.iter().any(|p| p == n)).map(param).collect();
+        (command.name.as_str(), Signature { args, named, properties: false, free })
+    });
+    signatures.collect()
+}
+
+fn all(raw: BTreeMap<String, RawSignature>) -> Result<BTreeMap<String, Signature>, String> {
+    raw.into_iter().map(|(name, raw)| Ok((name, signature(raw)?))).collect()
+}
+
+fn signature(raw: RawSignature) -> Result<Signature, String> {
+    Ok(Signature {
+        args: raw.args.iter().map(|p| param(p)).collect::<Result<_, _>>()?,
+        named: raw.named.iter().map(|p| param(p)).collect::<Result<_, _>>()?,
+        properties: raw.properties,
+        free: raw.free,
+    })
+}
+
+fn param(text: &str) -> Result<Param, String> {
+    let (name, kind) = match text.split_once(' ') {
+        Some((name, kind)) => {
+            let kind = serde_json::from_value(kind.into()).map_err(|e| format!("{text}: {e}"))?;
+            (name, kind)
+        }
+        None => (text, Kind::Any),
+    };
+    Ok(Param { name: name.to_owned(), kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_loads_and_its_menus_exist() {
+        let table = load(include_str!(concat!(env!("OUT_DIR"), "/language.json"))).expect("loads");
+        assert!(table.own.get("").is_some_and(|root| root.len() > 40));
+        let put = table.own.get("").and_then(|root| root.get("put")).expect("put");
+        assert_eq!(put.args, [Param { name: "message".into(), kind: Kind::Any }]);
+        assert_eq!(table.own.get("").and_then(|r| r.get("if")).expect("if").named.len(), 2);
+    }
+}
