@@ -121,6 +121,8 @@ struct Menu {
     refer: Refer,
     defaults: Vec<BTreeMap<String, String>>,
     ports: Vec<String>,
+    first_port: Option<usize>,
+    identity: Option<String>,
     columns: Vec<String>,
     since: String,
     until: String,
@@ -215,6 +217,12 @@ impl Menu {
             property.required = required.contains(&property.name);
             property.unset &= !property.required;
         }
+        if !self.ports.is_empty() {
+            let identity = self.identity.as_deref().unwrap_or("default-name");
+            if !properties.iter().any(|p| p.name == identity) {
+                return Err(format!("ports are told apart by {identity}: no such property"));
+            }
+        }
         if let Some(by) =
             self.unique.iter().flat_map(|u| &u.by).find(|by| !properties.iter().any(|p| p.name == **by))
         {
@@ -242,6 +250,8 @@ impl Menu {
             refer: self.refer,
             defaults: self.defaults.iter().map(|item| item.clone().into_iter().collect()).collect(),
             ports: self.ports.clone(),
+            first_port: self.first_port.unwrap_or(1),
+            identity: self.identity.clone(),
             columns: self.columns.clone(),
             since: self.since.clone(),
             until: self.until.clone(),

@@ -91,6 +91,7 @@ fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
             format!("[ find default-name={} ]", quote(&name))
         }
         Refer::Default => "[ find default=yes ]".into(),
+        Refer::Name if !menu.ports.is_empty() => quote(&item.text(menu.identity()).unwrap_or_default()),
         Refer::Name => match original("name").or_else(|| item.text("name")) {
             Some(name) => quote(&name),
             None => number.to_string(),
@@ -102,8 +103,11 @@ fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
 /// Properties of a built-in item that are as they were, and that the reference already tells.
 pub(crate) fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool {
     let Some(builtin) = item.builtin() else { return false };
-    if property.name == "name" && menu.refer == Refer::DefaultName {
-        return item.text("name") == item.text("default-name");
+    if !menu.ports.is_empty() && property.name == menu.identity() {
+        return true;
+    }
+    if property.name == "name" && !menu.ports.is_empty() {
+        return item.text("name") == item.text(menu.identity());
     }
     let default = usize::try_from(builtin).ok().and_then(|n| menu.defaults.get(n));
     let same =

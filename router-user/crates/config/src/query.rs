@@ -34,7 +34,7 @@ fn name_ports(tree: &mut Tree, menu: &'static Menu, cond: &Cond) {
     match cond {
         Cond::All(conds) | Cond::Any(conds) => conds.iter().for_each(|c| name_ports(tree, menu, c)),
         Cond::Compare { name, op: Op::Equal, value: text, .. }
-            if name == "default-name" && !text.is_empty() =>
+            if name == menu.identity() && !text.is_empty() =>
         {
             tree.port(menu, text);
         }
@@ -202,7 +202,7 @@ pub(crate) fn item(tree: &mut Tree, menu: &'static Menu, text: &str) -> Vec<Item
             (tree.all(menu).get(number), menu.ports.first().filter(|_| number < 1024))
         {
             for n in 0..=number {
-                tree.port(menu, &format!("{prefix}{}", n + 1));
+                tree.port(menu, &format!("{prefix}{}", n + menu.first_port));
             }
         }
         return tree.all(menu).get(number).map(Item::id).into_iter().collect();
@@ -215,7 +215,8 @@ pub(crate) fn item(tree: &mut Tree, menu: &'static Menu, text: &str) -> Vec<Item
         return Vec::new();
     }
     let by_name = tree.all(menu).iter().find(|item| item.text("name").as_deref() == Some(text)).map(Item::id);
-    if by_name.is_none() && is_port_name(menu, text) && tree.renamed_port(text).is_none() {
+    let renamed = menu.interface && tree.renamed_port(text).is_some();
+    if by_name.is_none() && is_port_name(menu, text) && !renamed {
         return vec![tree.port(menu, text)];
     }
     by_name.into_iter().collect()

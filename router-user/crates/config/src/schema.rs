@@ -63,8 +63,11 @@ pub struct Menu {
     pub refer: Refer,
     /// Items of a fresh router; `.id` where exports name one by its id.
     pub defaults: Vec<BTreeMap<String, String>>,
-    /// Beginnings of names that come into being by being named (`ether` for `ether7`).
+    /// Beginnings of names that come into being by being named (`ether` for `ether7`); `*`: any name does.
     pub ports: Vec<String>,
+    /// The number in the name of the first of them.
+    pub(crate) first_port: usize,
+    identity: Option<String>,
     /// Columns of `print`; empty: detail.
     pub columns: Vec<String>,
     pub versions: Versions,
@@ -145,6 +148,11 @@ impl Menu {
     /// One of the commands beyond the generic ones.
     pub fn command(&self, name: &str) -> Option<&Command> {
         self.commands.iter().find(|command| command.name == name)
+    }
+
+    /// The property that tells items apart that come into being by being named.
+    pub fn identity(&self) -> &str {
+        self.identity.as_deref().unwrap_or("default-name")
     }
 
     /// `/ip/address`
@@ -334,6 +342,8 @@ fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu,
         refer: entry.refer,
         defaults: entry.defaults.into_iter().map(|item| item.into_iter().collect()).collect(),
         ports: entry.ports,
+        first_port: entry.first_port,
+        identity: entry.identity,
         columns: entry.columns,
         versions: Versions::new(entry.since, entry.until),
         has_references,

@@ -93,8 +93,11 @@ impl Item {
 
     /// A port about which nothing is configured; it's there because something refers to it.
     fn is_untouched_port(&self) -> bool {
-        let named = self.values.get("name") == self.values.get("default-name");
-        !self.menu.ports.is_empty() && self.values.len() <= 2 && named
+        let identity = self.menu.identity();
+        let is_told = |name: &str| {
+            name == identity || name == "name" && self.values.get(name) == self.values.get(identity)
+        };
+        !self.menu.ports.is_empty() && self.values.keys().all(|name| is_told(name))
     }
 
     pub(crate) fn builtin(&self) -> Option<u32> {
@@ -348,7 +351,8 @@ impl Tree {
 
     /// Makes the port of that default name exist. Ports stand in the order of their names: ether2 before ether10.
     pub(crate) fn port(&mut self, menu: &'static Menu, default_name: &str) -> ItemId {
-        let same = |item: &&Item| item.text("default-name").as_deref() == Some(default_name);
+        let identity = menu.identity();
+        let same = |item: &&Item| item.text(identity).as_deref() == Some(default_name);
         if let Some(item) = self.all(menu).iter().find(same) {
             return item.id;
         }
@@ -356,10 +360,10 @@ impl Tree {
         let before = self
             .all(menu)
             .iter()
-            .find(|item| item.text("default-name").is_some_and(|name| natural(&name) > key))
+            .find(|item| item.text(identity).is_some_and(|name| natural(&name) > key))
             .map(|item| item.id);
         let mut values = BTreeMap::new();
-        for name in ["name", "default-name"] {
+        for name in [identity, "name"] {
             if let Some(property) = menu.property(name) {
                 store(&mut values, property, Some(Value::Text(default_name.to_owned())));
             }
@@ -541,6 +545,9 @@ pub(crate) fn is_id(text: &str) -> bool {
 
 pub(crate) fn is_port_name(menu: &Menu, name: &str) -> bool {
     menu.ports.iter().any(|prefix| {
+        if prefix == "*" {
+            return !name.is_empty() && !is_id(name);
+        }
         name.strip_prefix(prefix.as_str()).is_some_and(|rest| {
             rest.starts_with(|c: char| c.is_ascii_digit())
                 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

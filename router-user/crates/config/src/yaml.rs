@@ -18,7 +18,7 @@ use crate::exec::{Assign, Command, Session};
 use crate::export::{is_identity, ordered_menus};
 use crate::parser::MAX_ERRORS;
 use crate::print::NoRows;
-use crate::schema::{self, Kind, Menu, Refer};
+use crate::schema::{self, Kind, Menu};
 use crate::tree::{Item, Tree};
 use crate::value::Value;
 use crate::yaml_places::Places;
@@ -117,11 +117,12 @@ fn entry(menu: &'static Menu, item: &Item) -> Option<Entry> {
     let mut reference = Entry::new();
     if let Some(number) = item.builtin().filter(|_| menu.kind == Kind::List) {
         let first_name = menu.defaults.get(usize::try_from(number).ok()?).and_then(|d| d.get("name"));
-        match (menu.refer, first_name) {
-            (Refer::DefaultName, _) => {
-                reference.push(("default-name".into(), scalar(&item.text("default-name")?)));
+        match first_name {
+            _ if !menu.ports.is_empty() => {
+                let identity = menu.identity();
+                reference.push((identity.into(), scalar(&item.text(identity)?)));
             }
-            (_, Some(name)) if item.text("name").as_ref() == Some(name) => {
+            Some(name) if item.text("name").as_ref() == Some(name) => {
                 reference.push(("name".into(), scalar(name)));
             }
             _ => reference.push(("builtin".into(), number.to_string())),
@@ -394,11 +395,17 @@ fn command(session: &mut Session<'_>, entry: Found) -> Result<Command, Errors> {
     if menu.kind == Kind::Settings {
         command.verb = "set".into();
     } else if !menu.ports.is_empty() {
-        let Some(port) = take(&mut assigns, "default-name").filter(|name| !name.is_empty()) else {
-            return Err(Error::new(span, "missing value(s) of argument(s) default-name").into());
-        };
-        command.verb = "set".into();
-        command.found = Some(vec![session.tree.port(menu, &port)]);
+        match take(&mut assigns, menu.identity()).filter(|name| !name.is_empty()) {
+            Some(port) => {
+                command.verb = "set".into();
+                command.found = Some(vec![session.tree.port(menu, &port)]);
+            }
+            None if menu.fixed => {
+                let message = format!("missing value(s) of argument(s) {}", menu.identity());
+                return Err(Error::new(span, message).into());
+            }
+            None => {}
+        }
     } else if let Some(wanted) = builtin {
         let item = session.tree.all(menu).iter().find(|item| is_builtin(menu, item, &wanted));
         let Some(item) = item else {

@@ -77,6 +77,10 @@ pub struct MenuEntry {
     pub defaults: Vec<Vec<(String, String)>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub first_port: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -135,6 +139,10 @@ pub struct CommandEntry {
     pub positional: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<PropertyEntry>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn is_false(flag: &bool) -> bool {
