@@ -49,7 +49,8 @@ fn is_comparison(op: Op) -> bool {
     matches!(op, Equal | NotEqual | Less | Greater | LessEqual | GreaterEqual | Match)
 }
 
-fn constant(expr: &Expr) -> Option<String> {
+/// The text of a word or literal.
+pub(crate) fn constant(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Word(text) => Some(text.clone()),
         Expr::Literal(literal) => Some(literal.to_string()),

@@ -14,7 +14,7 @@ use crate::query;
 use crate::schema::{self, Effect, Menu, Property};
 use crate::tree::{Changes, ItemId, Tree};
 use crate::types::Target;
-use crate::{ExportOptions, Note, Statement as Report, Status};
+use crate::{Note, Statement as Report, Status};
 
 /// What a statement yields.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ pub(crate) struct Session<'a> {
     pub reports: Vec<Report>,
     pub notes: Vec<Note>,
     pub out: String,
+    /// What `print` showed last, as data.
+    pub rows_out: Option<serde_json::Value>,
     pub changed: bool,
     pending: Vec<Pending>,
     rows: &'a dyn Rows,
@@ -93,6 +95,7 @@ impl<'a> Session<'a> {
             reports: Vec::new(),
             notes: Vec::new(),
             out: String::new(),
+            rows_out: None,
             changed: false,
             pending: Vec::new(),
             rows,
@@ -224,9 +227,10 @@ impl<'a> Session<'a> {
                 return query::select(self.tree, menu, &cond).map(Operand::Items).map_err(Errors::from);
             }
             "print" => {
-                let options = print::options(menu, &command.args)?;
-                let text = print::print(self.tree, menu, &options, self.rows)?;
-                self.out.push_str(&text);
+                let options = print::options(self.tree, menu, &command.args)?;
+                let printed = print::print(self.tree, menu, &options, self.rows)?;
+                self.out.push_str(&printed.text);
+                self.rows_out = Some(printed.rows);
                 return Ok(Operand::Nothing);
             }
             "export" if menu.command("export").is_none() || command.args.is_empty() => {
@@ -326,18 +330,8 @@ impl<'a> Session<'a> {
     }
 
     fn export(&mut self, path: &str, args: &[Arg]) -> Outcome<Operand> {
-        let mut options =
-            ExportOptions { menu: (!path.is_empty()).then(|| path.to_owned()), ..ExportOptions::default() };
-        for arg in args {
-            match (arg.name.as_str(), &arg.value) {
-                ("show-sensitive", Expr::On) => options.sensitive = true,
-                ("verbose", Expr::On) => options.verbose = true,
-                ("terse", Expr::On) => options.terse = true,
-                ("compact" | "hide-sensitive", Expr::On) => {}
-                _ => return error(arg.span, "expected end of command"),
-            }
-        }
-        self.out.push_str(&crate::export::export(self.tree, &options));
+        let request = crate::export::request(path, args)?;
+        self.out.push_str(&crate::export::run(self.tree, schema::menu(path), &request)?);
         Ok(Operand::Nothing)
     }
 

@@ -1,76 +1,138 @@
-//! `export`: the configuration as a script that gives the same configuration again.
+//! `export`: the configuration as a script that gives the same configuration again, here and on a router.
+
+mod order;
+mod wrap;
 
 use crate::ExportOptions;
-use crate::parser::raw_byte;
-use crate::schema::{self, Kind, Menu, Property, Refer};
+use crate::ast::{Arg, Expr};
+use crate::cond::{Cond, constant};
+use crate::error::{Error, Errors, Span};
+use crate::query;
+use crate::schema::{Kind, Menu, Property, Refer};
 use crate::tree::{Item, Tree};
 use crate::types::Type;
 use crate::value::Value;
+use wrap::Word;
 
-/// Longest physical line that goes on, with its backslash.
-const WRAPPED: usize = 79;
-/// Longest last or only line.
-const WHOLE: usize = 77;
+pub(crate) use order::ordered_menus;
+pub(crate) use wrap::{quote, quoted};
+
+/// The first line. It holds no time and no serial number: the same configuration gives the same bytes.
+const HEADER: &str = concat!("# by routerd ", env!("CARGO_PKG_VERSION"), ", RouterOS 7 syntax\n");
 
 /// Writes the menus in the order of their dependencies: what defines names first.
 pub fn export(tree: &Tree, options: &ExportOptions) -> String {
-    let mut text = String::new();
-    for menu in ordered_menus() {
-        let inside = options.menu.as_deref().is_none_or(|top| {
-            let top = top.trim_matches('/');
-            menu.path == top
-                || menu.path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/'))
-                || top.is_empty()
-        });
-        if inside {
-            export_menu(&mut text, tree, menu, options);
-        }
+    let mut text = String::from(HEADER);
+    let paths = Paths::new(options.menu.as_deref().unwrap_or_default());
+    for section in order::sections(tree, |menu| paths.take(menu)) {
+        export_section(&mut text, &section, options, |_| true);
     }
     text
 }
 
-/// All menus in export order.
-pub(crate) fn ordered_menus() -> Vec<&'static Menu> {
-    let mut menus: Vec<&'static Menu> = schema::menus().collect();
-    menus.sort_by_cached_key(|menu| (menu.order, menu.blank_path()));
-    menus
+/// The arguments of the command.
+pub(crate) struct Request {
+    options: ExportOptions,
+    condition: Option<Cond>,
 }
 
-fn export_menu(text: &mut String, tree: &Tree, menu: &'static Menu, options: &ExportOptions) {
+/// Reads the arguments of `export` in the menu of that path.
+pub(crate) fn request(path: &str, args: &[Arg]) -> Result<Request, Errors> {
+    let menu = (!path.is_empty()).then(|| path.to_owned());
+    let mut request =
+        Request { options: ExportOptions { menu, ..ExportOptions::default() }, condition: None };
+    let options = &mut request.options;
+    for arg in args {
+        match (arg.name.as_str(), &arg.value) {
+            ("show-sensitive", Expr::On) => options.sensitive = true,
+            ("verbose", Expr::On) => options.verbose = true,
+            ("terse", Expr::On) => options.terse = true,
+            ("compact" | "hide-sensitive", Expr::On) => {}
+            ("path", value) => {
+                let list = constant(value).unwrap_or_default();
+                Paths::check(&list, arg.value_span)?;
+                options.menu = Some(list);
+            }
+            ("where", condition) => request.condition = Some(Cond::new(condition, arg.span)?),
+            _ => return Err(Error::new(arg.span, "expected end of command").into()),
+        }
+    }
+    Ok(request)
+}
+
+/// Carries out the command; a condition is asked of the items of the menu itself.
+pub(crate) fn run(tree: &Tree, menu: Option<&'static Menu>, request: &Request) -> Result<String, Errors> {
+    let (Some(condition), Some(menu)) = (&request.condition, menu) else {
+        return Ok(export(tree, &request.options));
+    };
+    query::check(menu, condition)?;
+    let mut wanted = Vec::new();
+    for item in tree.all(menu) {
+        if query::holds(item, menu, condition)? {
+            wanted.push(item.id());
+        }
+    }
+    let mut text = String::from(HEADER);
+    for section in order::sections(tree, |other| other.index == menu.index) {
+        export_section(&mut text, &section, &request.options, |item| wanted.contains(&item.id()));
+    }
+    Ok(text)
+}
+
+/// `/ip/firewall,!/ip/firewall/nat`: the menus to write; with nothing to take in, all but those left out.
+struct Paths {
+    taken: Vec<String>,
+    left_out: Vec<String>,
+}
+
+impl Paths {
+    fn new(list: &str) -> Paths {
+        let path =
+            |text: &str| text.split(['/', ' ']).filter(|w| !w.is_empty()).collect::<Vec<_>>().join("/");
+        let parts = || list.split(',').map(str::trim);
+        Paths {
+            taken: parts().filter(|p| !p.starts_with('!')).map(path).collect(),
+            left_out: parts().filter_map(|p| p.strip_prefix('!')).map(path).collect(),
+        }
+    }
+
+    /// Refuses paths that lead nowhere.
+    fn check(list: &str, span: Span) -> Result<(), Error> {
+        let paths = Paths::new(list);
+        let unknown = |path: &&String| !path.is_empty() && crate::schema::children(path).is_none();
+        match paths.taken.iter().chain(&paths.left_out).find(unknown) {
+            Some(path) => Err(Error::new(span, "input does not match any value of path")
+                .hint(format!("there is no menu /{path}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&self, menu: &Menu) -> bool {
+        let below = |top: &String| {
+            top.is_empty()
+                || menu.path == *top
+                || menu.path.strip_prefix(top.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        (self.taken.is_empty() || self.taken.iter().any(below)) && !self.left_out.iter().any(below)
+    }
+}
+
+fn export_section(
+    text: &mut String,
+    section: &order::Section<'_>,
+    options: &ExportOptions,
+    wanted: impl Fn(&Item) -> bool,
+) {
+    let menu = section.menu;
     let mut first = true;
-    for (number, item) in tree.all(menu).iter().enumerate() {
-        let mut words = Vec::new();
-        match (menu.kind, item.builtin()) {
-            (Kind::Settings, _) => words.push(Word::plain("set".into())),
-            (_, Some(builtin)) => {
-                words.push(Word::plain(format!("set {}", reference(menu, item, number, builtin))))
-            }
-            (_, None) => words.push(Word::plain("add".into())),
-        }
-        let head = words.len();
-        for property in &menu.properties {
-            if property.is_secret() && !options.sensitive {
-                continue;
-            }
-            let value = match item.value(&property.name) {
-                Some(value) => Some(value),
-                None if options.verbose || property.always && item.builtin().is_none() => {
-                    item.effective(&property.name)
-                }
-                None => None,
-            };
-            if property.read_only || is_identity(menu, item, property) {
-                continue;
-            }
-            words.extend(value.map(|value| property_word(property, value)));
-        }
-        if words.len() == head && item.builtin().is_some() {
-            continue;
-        }
+    for (number, item) in section.items.iter().filter(|(_, item)| wanted(item)) {
+        let Some(words) = statement(menu, item, *number, options) else { continue };
         if options.terse {
             text.push_str(&menu.blank_path());
-            text.push(' ');
-            text.push_str(&words.iter().map(Word::text).collect::<Vec<_>>().join(" "));
+            for word in &words {
+                text.push(' ');
+                text.push_str(&word.text());
+            }
             text.push('\n');
             continue;
         }
@@ -78,8 +140,36 @@ fn export_menu(text: &mut String, tree: &Tree, menu: &'static Menu, options: &Ex
             text.push_str(&menu.blank_path());
             text.push('\n');
         }
-        wrap(text, &words);
+        wrap::statement(text, &words);
     }
+}
+
+/// The words that make an item what it is; None where a fresh router has it so.
+fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOptions) -> Option<Vec<Word>> {
+    let mut words = Vec::new();
+    match (menu.kind, item.builtin()) {
+        (Kind::Settings, _) => words.push(Word::plain("set")),
+        (_, Some(builtin)) => {
+            words.extend([Word::plain("set"), Word::plain(reference(menu, item, number, builtin))]);
+        }
+        (_, None) => words.push(Word::plain("add")),
+    }
+    let head = words.len();
+    for property in &menu.properties {
+        let hidden = property.is_secret() && !options.sensitive;
+        if hidden || property.read_only || is_identity(menu, item, property) {
+            continue;
+        }
+        let shown = options.verbose || property.always && item.builtin().is_none();
+        match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
+            Some(value) => words.push(property_word(property, value)),
+            None if options.verbose && property.unset => {
+                words.push(Word::plain(format!("!{}", property.name)))
+            }
+            None => {}
+        }
+    }
+    (words.len() > head || menu.kind == Kind::List && item.builtin().is_none()).then_some(words)
 }
 
 /// How a built-in item is named in `set`.
@@ -118,133 +208,9 @@ pub(crate) fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool
     }
 }
 
-/// One word of a statement: `name=` and its value, or a bare word.
-struct Word {
-    head: String,
-    value: String,
-}
-
-impl Word {
-    fn plain(text: String) -> Word {
-        Word { head: text, value: String::new() }
-    }
-
-    fn text(&self) -> String {
-        format!("{}{}", self.head, self.value)
-    }
-}
-
 fn property_word(property: &Property, value: &Value) -> Word {
     match (&property.ty, value) {
-        (Type::Switch, Value::Bool(true)) => Word::plain(property.name.clone()),
-        _ => Word { head: format!("{}=", property.name), value: quote(&value.to_string()) },
+        (Type::Switch, Value::Bool(true)) => Word::plain(&property.name),
+        _ => Word::assign(&property.name, &value.to_string()),
     }
-}
-
-/// A value as it is written: plain, or quoted where RouterOS quotes.
-pub(crate) fn quote(text: &str) -> String {
-    const QUOTED: &[char] =
-        &[' ', ';', '(', ')', '[', ']', '{', '}', '"', '\\', '$', '?', '#', '\'', '^', '=', '`', '\u{7f}'];
-    let plain =
-        !text.is_empty() && !text.contains(|c: char| QUOTED.contains(&c) || c.is_control() || !c.is_ascii());
-    if plain {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("\"");
-    let hex = |quoted: &mut String, byte: u8| quoted.push_str(&format!("\\{byte:02X}"));
-    for c in text.chars() {
-        match c {
-            '"' | '\\' | '$' | '?' => {
-                quoted.push('\\');
-                quoted.push(c);
-            }
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            ' '..='~' => quoted.push(c),
-            _ => match raw_byte(c) {
-                Some(byte) => hex(&mut quoted, byte),
-                None => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| hex(&mut quoted, byte)),
-            },
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// Writes a statement in physical lines: broken between words, behind `name=`, or inside a long string.
-fn wrap(text: &mut String, words: &[Word]) {
-    let mut column = 0;
-    for (n, word) in words.iter().enumerate() {
-        let last = n + 1 == words.len();
-        let limit = if last { WHOLE } else { WRAPPED - 2 };
-        let length = word.head.len() + word.value.len();
-        let blank = usize::from(n > 0);
-        if n > 0 && column + blank + length > limit {
-            // Everything that fits on a line of its own goes there; longer words break inside.
-            if 4 + length <= limit || column + blank + word.head.len() + 4 > WRAPPED {
-                text.push_str(" \\\n    ");
-                column = 4;
-            } else {
-                text.push(' ');
-                column += 1;
-            }
-        } else if n > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(&word.head);
-        column += word.head.len();
-        if column + word.value.len() <= limit {
-            text.push_str(&word.value);
-            column += word.value.len();
-        } else {
-            column = wrap_value(text, column, &word.value, limit);
-        }
-    }
-    text.push('\n');
-}
-
-/// Writes a value that is too long for its line. Returns the column behind it.
-fn wrap_value(text: &mut String, mut column: usize, value: &str, limit: usize) -> usize {
-    if !value.starts_with('"') || 4 + value.len() <= limit {
-        text.push_str("\\\n    ");
-        text.push_str(value);
-        return 4 + value.len();
-    }
-    let mut rest = value;
-    while column + rest.len() > limit {
-        let cut = cut_point(rest, WRAPPED - 1 - column);
-        let Some((head, tail)) = rest.split_at_checked(cut).filter(|(_, tail)| !tail.is_empty()) else {
-            break;
-        };
-        text.push_str(head);
-        text.push_str("\\\n    ");
-        column = 4;
-        rest = tail;
-        // Blanks at the start of a continuation would be lost.
-        if let Some(tail) = rest.strip_prefix(' ') {
-            text.push_str("\\_");
-            column += 2;
-            rest = tail;
-        }
-    }
-    text.push_str(rest);
-    column + rest.len()
-}
-
-/// The last place within `room` bytes where a quoted string may be cut: not inside an escape, not before its first byte.
-fn cut_point(text: &str, room: usize) -> usize {
-    let bytes = text.as_bytes();
-    let mut cut = 0;
-    let mut pos = 0;
-    while pos < bytes.len() && (pos <= room || cut == 0) {
-        cut = pos;
-        pos += match (bytes.get(pos), bytes.get(pos + 1)) {
-            (Some(b'\\'), Some(b'0'..=b'9' | b'A'..=b'F')) => 3,
-            (Some(b'\\'), _) => 2,
-            _ => 1,
-        };
-    }
-    cut
 }

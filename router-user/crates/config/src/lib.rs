@@ -9,6 +9,7 @@ mod dialect;
 mod error;
 mod exec;
 mod export;
+mod json_schema;
 mod listing;
 mod parser;
 mod print;
@@ -23,8 +24,9 @@ mod yaml_places;
 
 pub use error::{Error, Errors, Span};
 pub use export::export;
+pub use json_schema::json_schema;
 pub use listing::listing;
-pub use print::{NoRows, Row, Rows};
+pub use print::{NoRows, Row, Rows, colour};
 pub use report::{FileReport, Report, Totals, check};
 pub use tree::{Item, ItemId, Tree};
 pub use types::{Family, Type};
@@ -73,6 +75,8 @@ pub struct Outcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
     pub text: String,
+    /// What `print` showed, as data: objects with RouterOS's names.
+    pub rows: Option<serde_json::Value>,
     /// The tree is another than before.
     pub changed: bool,
     /// What was taken differently, or has no effect on this host.
@@ -83,7 +87,7 @@ pub struct Output {
 pub struct ExportOptions {
     /// Passwords and keys too.
     pub sensitive: bool,
-    /// Only this menu and those below it.
+    /// Only this menu and those below it; or several after commas, `!` before those left out.
     pub menu: Option<String>,
     /// Defaults too.
     pub verbose: bool,
@@ -121,7 +125,7 @@ pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Outpu
     let mut next = tree.clone();
     let mut session = exec::Session::new(&mut next, rows);
     let last = session.run(command);
-    let exec::Session { errors, notes, mut out, changed, .. } = session;
+    let exec::Session { errors, notes, mut out, rows_out, changed, .. } = session;
     if !errors.is_empty() {
         return Err(Errors(errors));
     }
@@ -139,5 +143,5 @@ pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Outpu
     if changed {
         *tree = next;
     }
-    Ok(Output { text: out, changed, notes })
+    Ok(Output { text: out, rows: rows_out, changed, notes })
 }

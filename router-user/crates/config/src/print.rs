@@ -1,16 +1,27 @@
-//! `print`: items as RouterOS 7 shows them, as a table, in detail, or one per line.
+//! `print`: items as RouterOS 7 shows them, as a table, in detail, one per line, or as values.
+
+mod colour;
+mod flags;
+mod record;
+mod table;
+
+use serde_json::{Map, Value as Json};
 
 use crate::ast::{Arg, Expr};
-use crate::cond::Cond;
-use crate::error::{Error, Errors};
-use crate::export::quote;
+use crate::cond::{Cond, constant};
+use crate::error::{Error, Errors, Span};
 use crate::query;
-use crate::schema::{Kind, Lookup, Menu};
-use crate::tree::{Item, Tree};
+use crate::schema::{Kind, Lookup, Menu, Property};
+use crate::tree::{Item, ItemId, Tree};
+use crate::types::Type;
 use crate::value::Value;
+
+pub use colour::colour;
 
 /// Columns of a terminal that nobody measured.
 const WIDTH: usize = 80;
+/// Columns of a table whose menu names none.
+const MAX_COLUMNS: usize = 7;
 
 /// Rows that exist beside the configuration: addresses by DHCP, routes of other origin; and what is known of the
 /// configured ones.
@@ -21,6 +32,11 @@ pub trait Rows {
     /// Flag letters of a configured item at the moment (`R` running, `I` inactive, `A` active).
     fn flags(&self, _item: &Item) -> String {
         String::new()
+    }
+
+    /// What is known of a configured item beyond its configuration: counters, state.
+    fn values(&self, _item: &Item) -> Vec<(String, String)> {
+        Vec::new()
     }
 }
 
@@ -47,15 +63,21 @@ enum Form {
     Table,
     Detail,
     Terse,
+    ValueList,
+    AsValue,
     Count,
 }
 
+/// What `print` is to show, and how.
 pub(crate) struct Options {
     form: Form,
     condition: Option<Cond>,
     properties: Vec<String>,
     show_ids: bool,
+    stats: bool,
     only: Option<Origin>,
+    /// `from=`: these items only.
+    from: Option<Vec<ItemId>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,45 +86,105 @@ enum Origin {
     Dynamic,
 }
 
-pub(crate) fn options(menu: &'static Menu, args: &[Arg]) -> Result<Options, Errors> {
-    let form = if menu.columns.is_empty() { Form::Detail } else { Form::Table };
-    let mut options = Options { form, condition: None, properties: Vec::new(), show_ids: false, only: None };
+/// Rules with many matchers are shown in detail, everything else as a table.
+fn is_wide(menu: &Menu) -> bool {
+    menu.columns.is_empty() && menu.ordered && menu.properties.len() > 20
+}
+
+/// Reads the arguments. `from=` may create ports that it names.
+pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Result<Options, Errors> {
+    let form = if is_wide(menu) { Form::Detail } else { Form::Table };
+    let mut options = Options {
+        form,
+        condition: None,
+        properties: Vec::new(),
+        show_ids: false,
+        stats: false,
+        only: None,
+        from: None,
+    };
     for arg in args {
         match (arg.name.as_str(), &arg.value) {
             ("detail", Expr::On) => options.form = Form::Detail,
-            ("terse" | "as-value" | "value-list", Expr::On) => options.form = Form::Terse,
-            ("brief", Expr::On) if !menu.columns.is_empty() => options.form = Form::Table,
+            ("terse", Expr::On) => options.form = Form::Terse,
+            ("value-list", Expr::On) => options.form = Form::ValueList,
+            ("as-value", Expr::On) => options.form = Form::AsValue,
+            ("brief", Expr::On) => options.form = Form::Table,
             ("count-only", Expr::On) => options.form = Form::Count,
+            ("stats" | "stats-detail" | "bytes" | "packets", Expr::On) => options.stats = true,
             ("show-ids", Expr::On) => options.show_ids = true,
             ("static", Expr::On) => options.only = Some(Origin::Static),
             ("dynamic", Expr::On) => options.only = Some(Origin::Dynamic),
-            ("all" | "brief" | "without-paging", Expr::On) => {}
+            ("all" | "without-paging" | "follow" | "follow-only", Expr::On) => {}
             ("where", condition) => {
                 let condition = Cond::new(condition, arg.span)?;
                 query::check(menu, &condition)?;
                 options.condition = Some(condition);
             }
-            ("proplist", Expr::Word(text)) => {
-                for name in text.split(',') {
-                    let Lookup::One(property) = menu.find_property(name) else {
-                        return Err(
-                            Error::new(arg.value_span, "input does not match any value of proplist").into()
-                        );
-                    };
-                    options.properties.push(property.name.clone());
-                }
+            ("proplist", value) => {
+                let text = constant(value).unwrap_or_default();
+                options.properties = property_list(menu, &text, arg.value_span)?;
             }
+            ("from", value) => {
+                let text = constant(value).unwrap_or_default();
+                let mut ids = Vec::new();
+                for part in text.split(',').filter(|part| !part.is_empty()) {
+                    let found = query::item(tree, menu, part);
+                    if found.is_empty() {
+                        return Err(Error::new(arg.value_span, "no such item").into());
+                    }
+                    ids.extend(found);
+                }
+                options.from = Some(ids);
+            }
+            ("interval", _) => {}
             _ => return Err(Error::new(arg.span, "expected end of command").into()),
         }
     }
     Ok(options)
 }
 
-/// An item with its number and flags.
+fn property_list(menu: &'static Menu, text: &str, span: Span) -> Result<Vec<String>, Error> {
+    text.split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| match menu.find_property(name) {
+            _ if name == ".id" => Ok(name.to_owned()),
+            Lookup::One(property) => Ok(property.name.clone()),
+            _ => Err(Error::new(span, "input does not match any value of proplist")),
+        })
+        .collect()
+}
+
+/// An item with its number and flags, and what is known of it at the moment.
 struct Line<'a> {
     number: usize,
     flags: String,
     item: &'a Item,
+    state: Vec<(String, String)>,
+    origin: Origin,
+}
+
+impl Line<'_> {
+    /// What an item shows for a property; the network of an address follows from the address.
+    fn shown(&self, property: &str) -> Option<String> {
+        if property == ".id" {
+            return Some(self.item.id().to_string());
+        }
+        let known = || self.state.iter().find(|(name, _)| name == property).map(|(_, text)| text.clone());
+        known().or_else(|| self.item.text(property)).or_else(|| {
+            match (property, self.item.effective("address")?) {
+                ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// What was printed.
+pub(crate) struct Printed {
+    pub text: String,
+    /// The same as data, for programs.
+    pub rows: Json,
 }
 
 pub(crate) fn print(
@@ -110,204 +192,94 @@ pub(crate) fn print(
     menu: &'static Menu,
     options: &Options,
     rows: &dyn Rows,
-) -> Result<String, Errors> {
+) -> Result<Printed, Errors> {
     if menu.kind == Kind::Settings {
-        return Ok(tree.all(menu).first().map(settings).unwrap_or_default());
+        let Some(item) = tree.all(menu).first() else {
+            return Ok(Printed { text: String::new(), rows: Json::Null });
+        };
+        let flags = String::new();
+        let line = Line { number: 0, flags, item, state: rows.values(item), origin: Origin::Static };
+        return Ok(Printed {
+            text: record::settings(menu, options, &line),
+            rows: object(menu, options, &line),
+        });
     }
-    let dynamic: Vec<(Item, String)> = rows.rows(&menu.path).iter().map(|row| transient(menu, row)).collect();
-    let configured = tree.all(menu).iter().map(|item| (item, configured_flags(item, rows), Origin::Static));
-    let others = dynamic.iter().map(|(item, flags)| (item, flags.clone(), Origin::Dynamic));
+    let dynamic: Vec<(Item, String)> = rows
+        .rows(&menu.path)
+        .into_iter()
+        .map(|row| (Item::transient(menu, &row.values), row.flags))
+        .collect();
+    let configured = tree.all(menu).iter().map(|item| Line {
+        number: 0,
+        flags: flags::of(item, rows),
+        item,
+        state: rows.values(item),
+        origin: Origin::Static,
+    });
+    let others = dynamic.iter().map(|(item, flags)| Line {
+        number: 0,
+        flags: flags.clone(),
+        item,
+        state: Vec::new(),
+        origin: Origin::Dynamic,
+    });
     let mut lines = Vec::new();
-    for (number, (item, flags, origin)) in configured.chain(others).enumerate() {
-        let wanted = options.only.is_none_or(|only| only == origin)
+    for (number, mut line) in configured.chain(others).enumerate() {
+        line.number = number;
+        let wanted = options.only.is_none_or(|only| only == line.origin)
+            && options.from.as_ref().is_none_or(|ids| ids.contains(&line.item.id()))
             && match &options.condition {
-                Some(condition) => query::holds(item, menu, condition)?,
+                Some(condition) => query::holds(line.item, menu, condition)?,
                 None => true,
             };
         if wanted {
-            lines.push(Line { number, flags, item });
+            lines.push(line);
         }
     }
-    Ok(match options.form {
+    let text = match options.form {
         Form::Count => format!("{}\n", lines.len()),
-        Form::Table => table(menu, options, &lines),
-        Form::Detail => detail(menu, options, &lines),
-        Form::Terse => terse(menu, options, &lines),
+        Form::Table => table::table(menu, options, &lines),
+        Form::Detail => record::detail(menu, options, &lines),
+        Form::Terse => record::terse(menu, options, &lines),
+        Form::ValueList => record::value_list(menu, options, &lines),
+        Form::AsValue => record::as_value(menu, options, &lines),
+    };
+    let rows = match options.form {
+        Form::Count => lines.len().into(),
+        _ => lines.iter().map(|line| object(menu, options, line)).collect(),
+    };
+    Ok(Printed { text, rows })
+}
+
+/// The properties that may be shown, those asked for or all.
+fn properties<'m>(menu: &'m Menu, options: &'m Options) -> impl Iterator<Item = &'m Property> {
+    menu.properties.iter().filter(|property| {
+        !property.is_secret()
+            && (options.properties.is_empty() || options.properties.contains(&property.name))
     })
 }
 
-fn configured_flags(item: &Item, rows: &dyn Rows) -> String {
-    let disabled = if item.is_disabled() { "X" } else { "" };
-    format!("{disabled}{}", rows.flags(item))
-}
-
-fn transient(menu: &'static Menu, row: &Row) -> (Item, String) {
-    (Item::transient(menu, &row.values), row.flags.clone())
-}
-
-/// What an item shows for a property; the network of an address follows from the address.
-fn shown(item: &Item, property: &str) -> Option<String> {
-    item.text(property).or_else(|| match (property, item.effective("address")?) {
-        ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),
-        _ => None,
-    })
-}
-
-/// `name: value` lines with the colons below each other.
-fn settings(item: &Item) -> String {
-    let menu = item.menu();
-    let values: Vec<(&str, String)> = menu
-        .properties
-        .iter()
-        .filter(|p| !p.is_secret())
-        .map(|p| (p.name.as_str(), item.text(&p.name).unwrap_or_default()))
-        .collect();
-    let width = values.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
-    values
-        .iter()
-        .map(|(name, value)| format!("{name:>width$}: {value}").trim_end().to_owned() + "\n")
-        .collect()
-}
-
-/// `Flags: X - DISABLED; D - DYNAMIC`, only those in use.
-fn legend(lines: &[Line<'_>]) -> String {
-    let mut used: Vec<char> = Vec::new();
-    for letter in lines.iter().flat_map(|line| line.flags.chars()) {
-        if !used.contains(&letter) {
-            used.push(letter);
+/// An item as data: RouterOS's names; numbers and yes/no in JSON's own types.
+fn object(menu: &Menu, options: &Options, line: &Line<'_>) -> Json {
+    let mut fields = Map::new();
+    if menu.kind != Kind::Settings {
+        if line.origin == Origin::Static {
+            fields.insert(".id".into(), line.item.id().to_string().into());
+        }
+        for word in flags::words(menu, &line.flags) {
+            fields.insert(word, true.into());
+        }
+        fields.insert("dynamic".into(), (line.origin == Origin::Dynamic).into());
+    }
+    for property in properties(menu, options) {
+        if let Some(text) = line.shown(&property.name) {
+            let value = match (&property.ty, line.item.effective(&property.name)) {
+                (_, Some(Value::Bool(yes))) => (*yes).into(),
+                (Type::Number { .. }, Some(Value::Number(number))) => (*number).into(),
+                _ => text.into(),
+            };
+            fields.insert(property.name.clone(), value);
         }
     }
-    if used.is_empty() {
-        return String::new();
-    }
-    let names: Vec<String> = used.iter().map(|letter| format!("{letter} - {}", flag_name(*letter))).collect();
-    format!("Flags: {}\n", names.join(", "))
-}
-
-fn flag_name(letter: char) -> &'static str {
-    match letter {
-        'X' => "DISABLED",
-        'I' => "INACTIVE",
-        'D' => "DYNAMIC",
-        'R' => "RUNNING",
-        'S' => "SLAVE",
-        'A' => "ACTIVE",
-        'C' => "COMPLETE",
-        'P' => "PUBLISHED",
-        'c' => "CONNECT",
-        's' => "STATIC",
-        'd' => "DHCP",
-        'b' => "BGP",
-        'o' => "OSPF",
-        'r' => "RIP",
-        'v' => "VPN",
-        'y' => "COPY",
-        _ => "OTHER",
-    }
-}
-
-fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
-    let wanted = if options.properties.is_empty() { &menu.columns } else { &options.properties };
-    let used =
-        |name: &&String| lines.iter().any(|line| shown(line.item, name).is_some_and(|v| !v.is_empty()));
-    let columns: Vec<&String> = wanted.iter().filter(used).collect();
-    let heads: Vec<String> = columns.iter().map(|name| name.to_ascii_uppercase()).collect();
-    let mut text = legend(lines);
-    text.push_str(&format!("Columns: {}\n", heads.join(", ")));
-    let number = |line: &Line<'_>| match options.show_ids {
-        true => line.item.id().to_string(),
-        false => line.number.to_string(),
-    };
-    let number_width = lines.iter().map(|line| number(line).len()).max().unwrap_or(1);
-    let flag_width = lines.iter().map(|line| line.flags.len()).max().unwrap_or(0);
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| columns.iter().map(|c| shown(line.item, c).unwrap_or_default()).collect())
-        .collect();
-    let widths: Vec<usize> = heads
-        .iter()
-        .enumerate()
-        .map(|(n, head)| {
-            rows.iter()
-                .filter_map(|row| row.get(n))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-                .max(head.len())
-        })
-        .collect();
-    let write = |text: &mut String, number: &str, flags: &str, cells: &[String]| {
-        let mut row = format!("{number:<number_width$} ");
-        if flag_width > 0 {
-            row.push_str(&format!("{flags:<flag_width$} "));
-        }
-        for (cell, width) in cells.iter().zip(&widths) {
-            row.push_str(&format!("{cell:<width$}  "));
-        }
-        text.push_str(row.trim_end());
-        text.push('\n');
-    };
-    write(&mut text, "#", "", &heads);
-    for (line, row) in lines.iter().zip(&rows) {
-        if let Some(comment) = line.item.comment() {
-            text.push_str(&format!(";;; {comment}\n"));
-        }
-        write(&mut text, &number(line), &line.flags, row);
-    }
-    text
-}
-
-/// The properties of a line as `name=value`, without secrets.
-fn pairs(menu: &Menu, options: &Options, line: &Line<'_>, comment: bool) -> Vec<String> {
-    menu.properties
-        .iter()
-        .filter(|p| !p.is_secret() && p.name != "disabled" && (comment || p.name != "comment"))
-        .filter(|p| options.properties.is_empty() || options.properties.contains(&p.name))
-        .filter_map(|p| Some(format!("{}={}", p.name, quote(&shown(line.item, &p.name)?))))
-        .collect()
-}
-
-fn detail(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
-    let mut text = legend(lines);
-    let number_width = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1) + 1;
-    let flag_width = lines.iter().map(|line| line.flags.len()).max().unwrap_or(0);
-    let indent = number_width + 1 + if flag_width > 0 { flag_width + 1 } else { 0 };
-    for line in lines {
-        let mut row = format!("{:>number_width$} ", line.number);
-        if flag_width > 0 {
-            row.push_str(&format!("{:<flag_width$} ", line.flags));
-        }
-        if let Some(comment) = line.item.comment() {
-            row.push_str(&format!(";;; {comment}"));
-            text.push_str(row.trim_end());
-            text.push('\n');
-            row = " ".repeat(indent);
-        }
-        if options.show_ids {
-            row.push_str(&format!(".id={} ", line.item.id()));
-        }
-        for pair in pairs(menu, options, line, false) {
-            if row.len() + pair.len() > WIDTH && row.len() > indent {
-                text.push_str(row.trim_end());
-                text.push('\n');
-                row = " ".repeat(indent);
-            }
-            row.push_str(&pair);
-            row.push(' ');
-        }
-        text.push_str(row.trim_end());
-        text.push_str("\n\n");
-    }
-    text
-}
-
-fn terse(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
-    let flag_width = lines.iter().map(|line| line.flags.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for line in lines {
-        let id = if options.show_ids { format!(".id={} ", line.item.id()) } else { String::new() };
-        let all = pairs(menu, options, line, true).join(" ");
-        text.push_str(&format!("{:>2} {:<flag_width$} {id}{all}\n", line.number, line.flags));
-    }
-    text
+    Json::Object(fields)
 }

@@ -11,6 +11,8 @@
 //! menu below. An item of every router is named by
 //! `default-name`, by its `name`, or by `builtin:` with its number or first name. A null takes a property away.
 
+use std::collections::HashMap;
+
 use serde_yaml::{Mapping, Value as Yaml};
 
 use crate::error::{Error, Errors, Span, nearest};
@@ -217,10 +219,11 @@ pub(crate) fn take(base: &Tree, text: &str) -> Result<(Outcome, Vec<Error>, usiz
     let mut reader =
         Reader { places: Places::scan(text), path: Vec::new(), found: Vec::new(), errors: Vec::new() };
     reader.menu("", &root);
-    let Reader { mut found, errors, .. } = reader;
+    let Reader { mut found, errors, places, .. } = reader;
     // What defines names goes first, whatever the order of the text.
-    let order: Vec<usize> = ordered_menus().iter().map(|menu| menu.index).collect();
-    found.sort_by_key(|entry| order.iter().position(|index| *index == entry.menu.index));
+    let ranks: HashMap<usize, usize> =
+        ordered_menus().enumerate().map(|(rank, menu)| (menu.index, rank)).collect();
+    found.sort_by_key(|entry| ranks.get(&entry.menu.index));
     let mut tree = base.clone();
     let mut session = Session::new(&mut tree, &NoRows);
     session.failed = errors.len();
@@ -229,8 +232,23 @@ pub(crate) fn take(base: &Tree, text: &str) -> Result<(Outcome, Vec<Error>, usiz
         session.entry(|session| command(session, entry));
     }
     session.finish_all();
-    let exec::Session { errors, reports, notes, failed, .. } = session;
+    let exec::Session { mut errors, reports, notes, failed, .. } = session;
+    name_places(&mut errors, &places);
     Ok((Outcome { tree, statements: reports, notes }, errors, failed))
+}
+
+/// Puts the YAML path before what an error says.
+fn name_places(errors: &mut [Error], places: &Places) {
+    if errors.is_empty() {
+        return;
+    }
+    let paths = places.paths();
+    for error in errors {
+        let path = paths.get(&error.span()).filter(|path| !error.message.starts_with(path.as_str()));
+        if let Some(path) = path {
+            error.message = format!("{path}: {}", error.message);
+        }
+    }
 }
 
 fn read(text: &str) -> Result<Yaml, Errors> {
@@ -345,7 +363,7 @@ impl Reader {
             };
             self.path.push(name.to_owned());
             let span = self.places.find(&self.path);
-            match text(value) {
+            match self.text(value) {
                 Some(text) if name == "builtin" => found.builtin = text,
                 Some(text) => found.assigns.push(Assign {
                     name: name.to_owned(),
@@ -359,21 +377,30 @@ impl Reader {
         }
         self.found.push(found);
     }
-}
 
-/// A node as RouterOS text; the inner None is a null. None for maps and lists of lists.
-fn text(node: &Yaml) -> Option<Option<String>> {
-    Some(match node {
-        Yaml::Null => None,
-        Yaml::Bool(yes) => Some(if *yes { "yes" } else { "no" }.into()),
-        Yaml::Number(number) => Some(number.to_string()),
-        Yaml::String(text) => Some(text.clone()),
-        Yaml::Sequence(parts) => {
-            let parts: Option<Vec<String>> = parts.iter().map(|part| text(part).flatten()).collect();
-            Some(parts?.join(","))
-        }
-        Yaml::Mapping(_) | Yaml::Tagged(_) => return None,
-    })
+    /// The node at hand as RouterOS text; the inner None is a null. None for maps and lists of lists.
+    fn text(&mut self, node: &Yaml) -> Option<Option<String>> {
+        Some(match node {
+            Yaml::Null => None,
+            Yaml::Bool(yes) => Some(if *yes { "yes" } else { "no" }.into()),
+            // `0x8000` may be a string as well: what is written counts.
+            Yaml::Number(number) => {
+                Some(self.places.number(&self.path).map_or_else(|| number.to_string(), str::to_owned))
+            }
+            Yaml::String(text) => Some(text.clone()),
+            Yaml::Sequence(parts) => {
+                let mut texts = Vec::new();
+                for (n, part) in parts.iter().enumerate() {
+                    self.path.push(n.to_string());
+                    let text = self.text(part).flatten().filter(|_| !part.is_sequence());
+                    self.path.pop();
+                    texts.push(text?);
+                }
+                Some(texts.join(","))
+            }
+            Yaml::Mapping(_) | Yaml::Tagged(_) => return None,
+        })
+    }
 }
 
 /// The command that an entry stands for: `add`, or `set` of what exists on every router.

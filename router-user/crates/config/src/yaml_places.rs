@@ -7,6 +7,8 @@ use crate::error::Span;
 
 pub(crate) struct Places {
     by_path: HashMap<String, Span>,
+    /// Numbers that are not written as a plain decimal one, as they are written.
+    numbers: HashMap<String, String>,
 }
 
 /// A block collection that is open at an indentation.
@@ -21,11 +23,21 @@ struct Level {
 
 impl Places {
     pub fn scan(text: &str) -> Places {
-        let mut scan = Scan { by_path: HashMap::new(), levels: Vec::new(), scalar_indent: None };
+        let mut scan = Scan::default();
         for (number, line) in text.lines().enumerate() {
             scan.line(line, u32::try_from(number + 1).unwrap_or(u32::MAX));
         }
-        Places { by_path: scan.by_path }
+        Places { by_path: scan.by_path, numbers: scan.numbers }
+    }
+
+    /// A number as it is written, where that is not its plain decimal text: `0x8000`.
+    pub fn number(&self, path: &[String]) -> Option<&str> {
+        self.numbers.get(&path.join("\0")).map(String::as_str)
+    }
+
+    /// The paths of all places, to tell them in errors: `ip.address.0`.
+    pub fn paths(&self) -> HashMap<Span, String> {
+        self.by_path.iter().map(|(path, span)| (*span, path.replace('\0', "."))).collect()
     }
 
     /// The place of a node, or of the nearest one that holds it.
@@ -43,17 +55,37 @@ impl Places {
     }
 }
 
+#[derive(Default)]
 struct Scan {
     by_path: HashMap<String, Span>,
+    numbers: HashMap<String, String>,
     levels: Vec<Level>,
     /// Inside `|` or `>`: lines with more indentation than this are text.
     scalar_indent: Option<usize>,
+    /// Brackets that are open, each with the path of what it holds and, for a list, the number of items so far.
+    brackets: Vec<(String, Option<usize>)>,
+    /// The key inside the innermost brackets whose value is next.
+    key: Option<String>,
+    /// The quote of a string that goes on over lines.
+    quote: Option<u8>,
 }
 
 impl Scan {
     fn line(&mut self, line: &str, number: u32) {
         let indent = line.len() - line.trim_start_matches(' ').len();
         let content = line.trim();
+        if let Some(quote) = self.quote.take() {
+            match closing(line.as_bytes(), 0, quote) {
+                Some(end) if !self.brackets.is_empty() => self.flow(line, end + 1, number),
+                Some(_) => {}
+                None => self.quote = Some(quote),
+            }
+            return;
+        }
+        if !self.brackets.is_empty() {
+            self.flow(line, indent, number);
+            return;
+        }
         if let Some(limit) = self.scalar_indent {
             if content.is_empty() || indent > limit {
                 return;
@@ -102,63 +134,100 @@ impl Scan {
         let rest = line.get(at..).unwrap_or_default();
         match rest.as_bytes().first() {
             Some(b'{' | b'[') => {
-                self.flow(line, at, number, path);
+                self.key = Some(path.to_owned());
+                self.flow(line, at, number);
             }
             Some(b'|' | b'>') => {
                 self.scalar_indent = Some(self.levels.last().map_or(0, |l| l.indent));
             }
             _ if rest.starts_with("- ") || key(rest).is_some() => self.node(line, at, number),
-            _ => {}
+            Some(quote @ (b'"' | b'\'')) => {
+                if closing(line.as_bytes(), at + 1, *quote).is_none() {
+                    self.quote = Some(*quote);
+                }
+            }
+            _ => self.scalar(path, rest.split(" #").next().unwrap_or_default()),
         }
     }
 
-    /// Keys of `{a: 1, b: [..]}` as far as they stand on this line. Gives the byte behind the closing bracket.
-    fn flow(&mut self, line: &str, at: usize, number: u32, path: &str) -> usize {
+    /// Keys and numbers of `{a: 1, b: [..]}` as far as they stand on this line.
+    fn flow(&mut self, line: &str, at: usize, number: u32) {
         let bytes = line.as_bytes();
-        let mut stack: Vec<(String, Option<usize>)> = Vec::new();
         let mut pos = at;
-        let mut expect = true;
         while let Some(byte) = bytes.get(pos).copied() {
             match byte {
                 b'{' | b'[' => {
-                    let parent = stack.last().map_or(path.to_owned(), |(p, _)| p.clone());
-                    stack.push((parent, (byte == b'[').then_some(0)));
-                    expect = true;
+                    let path = self.key.take().unwrap_or_else(|| self.item_path());
+                    self.brackets.push((path, (byte == b'[').then_some(0)));
                 }
                 b'}' | b']' => {
-                    stack.pop();
-                    if stack.is_empty() {
-                        return pos + 1;
+                    self.brackets.pop();
+                    self.key = None;
+                    if self.brackets.is_empty() {
+                        return;
                     }
                 }
                 b',' => {
-                    if let Some((_, Some(count))) = stack.last_mut() {
+                    self.key = None;
+                    if let Some((_, Some(count))) = self.brackets.last_mut() {
                         *count += 1;
                     }
-                    expect = true;
                 }
-                b'"' | b'\'' if !expect => pos = skip_quoted(bytes, pos),
-                b' ' | b'\t' => {}
-                _ if expect => {
-                    expect = false;
-                    if let (Some((key, after)), Some((parent, None))) =
-                        (key(line.get(pos..).unwrap_or_default()), stack.last())
-                    {
-                        let column = u32::try_from(pos + 1).unwrap_or(u32::MAX);
-                        let own = join(parent, &key);
-                        self.by_path.entry(own).or_insert(Span { line: number, column });
-                        pos += after;
-                        continue;
-                    }
-                    if matches!(byte, b'"' | b'\'') {
-                        pos = skip_quoted(bytes, pos);
-                    }
+                b'#' if pos == 0 || bytes.get(pos - 1).is_some_and(u8::is_ascii_whitespace) => return,
+                b' ' | b'\t' | b'\r' => {}
+                _ => {
+                    pos = self.flow_scalar(line, pos, number);
+                    continue;
                 }
-                _ => {}
             }
             pos += 1;
         }
-        pos
+    }
+
+    /// A key or a value inside brackets. Gives the byte behind it.
+    fn flow_scalar(&mut self, line: &str, at: usize, number: u32) -> usize {
+        let rest = line.get(at..).unwrap_or_default();
+        if let (Some((key, after)), Some((parent, None)), None) = (key(rest), self.brackets.last(), &self.key)
+        {
+            let column = u32::try_from(at + 1).unwrap_or(u32::MAX);
+            let path = join(parent, &key);
+            self.by_path.entry(path.clone()).or_insert(Span { line: number, column });
+            self.key = Some(path);
+            return at + after;
+        }
+        let bytes = line.as_bytes();
+        if let Some(quote @ (b'"' | b'\'')) = bytes.get(at).copied() {
+            return match closing(bytes, at + 1, quote) {
+                Some(end) => end + 1,
+                None => {
+                    self.quote = Some(quote);
+                    line.len()
+                }
+            };
+        }
+        let length = rest.find([',', '{', '}', '[', ']']).unwrap_or(rest.len()).max(1);
+        let length = (length..=rest.len()).find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
+        let path = self.key.clone().unwrap_or_else(|| self.item_path());
+        self.scalar(&path, rest.get(..length).unwrap_or_default());
+        at + length
+    }
+
+    /// The path of the list item at hand.
+    fn item_path(&self) -> String {
+        match self.brackets.last() {
+            Some((path, Some(count))) => join(path, &count.to_string()),
+            Some((path, None)) => path.clone(),
+            None => String::new(),
+        }
+    }
+
+    /// Notes a number that the library would give back in another form.
+    fn scalar(&mut self, path: &str, text: &str) {
+        let text = text.trim();
+        let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0') || text == "0";
+        if !plain && text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+            self.numbers.insert(path.to_owned(), text.to_owned());
+        }
     }
 
     /// Ends the collections that are deeper than a column.
@@ -196,7 +265,7 @@ fn join(parent: &str, key: &str) -> String {
 fn key(text: &str) -> Option<(String, usize)> {
     let bytes = text.as_bytes();
     let end = match bytes.first()? {
-        b'"' | b'\'' => skip_quoted(bytes, 0) + 1,
+        quote @ (b'"' | b'\'') => closing(bytes, 1, *quote)? + 1,
         _ => {
             text.char_indices()
                 .find(|(i, c)| {
@@ -213,17 +282,16 @@ fn key(text: &str) -> Option<(String, usize)> {
     Some((key.to_owned(), end + 1))
 }
 
-/// The byte of the closing quote.
-fn skip_quoted(bytes: &[u8], at: usize) -> usize {
-    let quote = bytes.get(at).copied();
-    let mut pos = at + 1;
+/// The byte of the closing quote of a string whose text begins at a byte.
+fn closing(bytes: &[u8], at: usize, quote: u8) -> Option<usize> {
+    let mut pos = at;
     while let Some(byte) = bytes.get(pos).copied() {
         match byte {
-            b'\\' if quote == Some(b'"') => pos += 1,
-            _ if Some(byte) == quote => return pos,
+            b'\\' if quote == b'"' => pos += 1,
+            _ if byte == quote => return Some(pos),
             _ => {}
         }
         pos += 1;
     }
-    pos
+    None
 }

@@ -117,7 +117,7 @@ fn export_is_read_back_as_it_was() {
     let text = export_all(&t);
     assert_eq!(
         text,
-        "/ip address\nadd address=192.0.2.1/24 comment=\"two words \\E4\" interface=ether1\n\
+        "# by routerd 0.1.0, RouterOS 7 syntax\n/ip address\nadd address=192.0.2.1/24 comment=\"two words \\E4\" interface=ether1\n\
          /ip route\nadd blackhole dst-address=198.51.100.0/24\n/system identity\nset name=edge\n"
     );
     assert_eq!(tree(&text), t);
@@ -165,7 +165,10 @@ fn export_of_a_branch_hides_secrets_unless_told_and_knows_its_words() {
     let mut t = tree(
         "/ppp secret add name=u password=hidden\n/system note set note=x\n/ip dns set servers=192.0.2.53",
     );
-    let ppp = |t: &mut Tree, words: &str| run(t, &format!("/ppp export {words}")).unwrap().text;
+    let ppp = |t: &mut Tree, words: &str| {
+        let text = run(t, &format!("/ppp export {words}")).unwrap().text;
+        text.split_once('\n').unwrap().1.to_owned()
+    };
     assert_eq!(ppp(&mut t, ""), "/ppp secret\nadd name=u\n");
     assert_eq!(ppp(&mut t, "terse show-sensitive"), "/ppp secret add name=u password=hidden\n");
     assert!(ppp(&mut t, "verbose").contains("profile=default"));

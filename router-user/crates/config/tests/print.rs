@@ -71,7 +71,7 @@ fn detail_terse_and_settings() {
     );
     assert_eq!(
         shown("/ip address print terse where interface=ether1"),
-        " 0  address=192.0.2.1/24 comment=\"the way out\" interface=ether1 network=192.0.2.0\n"
+        "0 comment=the way out address=192.0.2.1/24 interface=ether1 network=192.0.2.0\n"
     );
     assert_eq!(shown("/system identity print"), "  name: MikroTik\n");
     assert!(

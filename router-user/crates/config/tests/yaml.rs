@@ -40,11 +40,26 @@ fn errors_tell_path_line_and_column() {
     assert_eq!(
         errors(text),
         [
-            "invalid value for argument address (line 4 column 7)",
+            "ip.address.1.address: invalid value for argument address (line 4 column 7)",
             "ip.frewall: bad command name frewall (line 6 column 3)",
-            "invalid value for argument servers (line 8 column 5)",
+            "ip.dns.servers: invalid value for argument servers (line 8 column 5)",
         ]
     );
+}
+
+#[test]
+fn numbers_are_texts_as_they_are_written() {
+    let text = "ip:\n  firewall:\n    filter:\n      - {chain: 0x10, comment: 1.50}\n      - chain: 007 # no number\n        comment: +5\n      - {chain: x,\n         comment: 1e3}\n      - {chain: \"a\n        0x1: b\", comment: 0o17}\n  dns:\n    servers: [192.0.2.1, 192.0.2.2]\n";
+    let tree = from_yaml(&Tree::new(), text).unwrap_or_else(|e| panic!("{e}")).tree;
+    let texts: Vec<String> = tree
+        .items("ip/firewall/filter")
+        .flat_map(|item| [item.text("chain"), item.text("comment")])
+        .flatten()
+        .collect();
+    assert_eq!(texts, ["0x10", "1.50", "007", "+5", "x", "1e3", "a 0x1: b", "0o17"]);
+    let wrong =
+        "ip:\n  address:\n    - {\n        address: 192.0.2.1/24,\n        interface: ether1, mtu: 0x10}\n";
+    assert_eq!(errors(wrong), ["ip.address.0.mtu: expected end of command (line 5 column 28)"]);
 }
 
 #[test]
