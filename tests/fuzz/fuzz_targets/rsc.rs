@@ -6,9 +6,11 @@ use router_config::{ExportOptions, Tree, export, from_yaml, import_bytes, to_yam
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(outcome) = import_bytes(&Tree::new(), bytes) else { return };
-    let text = export(&outcome.tree, &ExportOptions { sensitive: true, ..ExportOptions::default() });
+    let written = |tree| export(tree, &ExportOptions { sensitive: true, ..ExportOptions::default() });
+    let text = written(&outcome.tree);
     match import_bytes(&Tree::new(), text.as_bytes()) {
-        Ok(again) => assert!(again.tree == outcome.tree, "{text}\n{:?}\n{:?}", outcome.tree, again.tree),
+        // Items of menus without an order may stand in another one.
+        Ok(again) => assert_eq!(written(&again.tree), text, "{:?}\n{:?}", outcome.tree, again.tree),
         Err(errors) => panic!("{errors}\n{text}"),
     }
     let yaml = to_yaml(&outcome.tree);

@@ -175,7 +175,7 @@ fn read(text: &str) -> Result<Tree, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_tree_is_what_its_forms_say(seed in 1..u64::MAX) {
         let (tree, taken) = tree(&mut Dice(seed), 24);

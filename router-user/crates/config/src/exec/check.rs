@@ -71,7 +71,9 @@ impl Session<'_> {
         value: &Value,
         span: Span,
     ) {
-        if !property.ty.has_references() {
+        // A default may name what a router does not have.
+        let is_default = property.default.as_ref().is_some_and(|(_, default)| default == value);
+        if is_default || !property.ty.has_references() {
             return;
         }
         let mut wanted: Vec<(Target<'static>, String)> = Vec::new();
