@@ -200,7 +200,9 @@ proptest! {
         let (mut tree, _) = tree(dice, 12);
         let menus: Vec<&Menu> = schema::menus().filter(|m| m.kind != Kind::Commands).collect();
         for menu in menus {
-            for form in ["", " detail", " terse", " value-list", " as-value", " show-ids"] {
+            let list: &[&str] = &["", " detail", " terse", " value-list", " as-value", " show-ids", " count-only"];
+            let forms = if menu.kind == Kind::Settings { &["", " value-list", " as-value"] } else { list };
+            for form in forms {
                 let command = format!("{} print{form}", menu.blank_path());
                 let output = run(&mut tree, &command);
                 prop_assert!(output.is_ok(), "{command}: {output:?}");

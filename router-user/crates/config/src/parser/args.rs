@@ -78,7 +78,7 @@ impl Parser<'_> {
                 reader.push(name, span, Expr::Unset, span);
                 return Ok(());
             }
-            Some(byte) if is_argument_byte(byte) => {
+            Some(byte) if is_argument_byte(byte) && byte != b'/' => {
                 let name = self.cursor.word(is_argument_byte);
                 if self.cursor.peek() == Some(b'=') {
                     if self.named(reader, &name, span)? {
@@ -399,8 +399,9 @@ impl Arguments {
     }
 }
 
+/// What names of arguments are made of; `rates-a/g` is one.
 pub(super) fn is_argument_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
 }
 
 /// What a bare word as a value is made of.
