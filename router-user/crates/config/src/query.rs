@@ -199,7 +199,7 @@ pub(crate) fn item(tree: &mut Tree, menu: &'static Menu, text: &str) -> Vec<Item
     }
     if let Some(number) = ordinal(text) {
         if let (None, Some(prefix)) =
-            (tree.all(menu).get(number), menu.ports.first().filter(|_| number < 1024))
+            (tree.all(menu).get(number), menu.ports.first().filter(|prefix| number < 1024 && *prefix != "*"))
         {
             for n in 0..=number {
                 tree.port(menu, &format!("{prefix}{}", n + menu.first_port));
