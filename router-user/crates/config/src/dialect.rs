@@ -26,6 +26,7 @@ pub(crate) fn adapt(tree: &mut Tree, mut command: Command, notes: &mut Vec<Strin
         ("interface/vrrp", "add") => return vrrp(tree, command, notes),
         ("interface/lte", "set") => return lte(command, notes),
         ("ip/route" | "ipv6/route", "add" | "set") => route_type(&mut command),
+        ("ipv6/pool", "add") => pool_pieces(&mut command, notes),
         _ => {}
     }
     enabled(&mut command, notes);
@@ -192,5 +193,15 @@ fn route_type(command: &mut Command) {
             assign.name = "blackhole".into();
             assign.value = Some("yes".into());
         }
+    }
+}
+
+/// Pieces of an IPv6 pool are networks of 64 bits where nothing is said.
+fn pool_pieces(command: &mut Command, notes: &mut Vec<String>) {
+    let prefix = command.assigns.iter().find(|a| a.name == "prefix");
+    if let (Some(prefix), None) = (prefix, value(command, "prefix-length")) {
+        let length = named(prefix, "prefix-length", "64".into());
+        command.assigns.push(length);
+        notes.push("prefix-length is taken as 64".into());
     }
 }

@@ -21,7 +21,8 @@ pub fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, settings: &Settings) {
             plan.inactive("ipv6/neighbor", item, "IPv6 is off: /ipv6/settings disable-ipv6=yes");
             continue;
         }
-        add(plan, "ipv6/neighbor", item, ports, (&view.address, &view.interface, view.mac_address), false);
+        let interface = view.interface.as_deref().unwrap_or_default();
+        add(plan, "ipv6/neighbor", item, ports, (&view.address, interface, view.mac_address), false);
     }
 }
 
@@ -34,6 +35,9 @@ fn add(
     published: bool,
 ) {
     let Some(address) = plan.parse(item, address, |text| text.parse::<IpAddr>().ok()) else { return };
+    if address.is_unspecified() || interface.is_empty() {
+        return plan.inactive(menu, item, "needs an address and an interface");
+    }
     let port = match ports.get(interface) {
         Ok(port) => port,
         Err(reason) => return plan.inactive(menu, item, reason),

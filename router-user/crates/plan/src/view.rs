@@ -55,7 +55,7 @@ views! {
     }
     "ipv6/neighbor" => Neighbor6 {
         "address" address: String,
-        "interface" interface: String,
+        "interface" interface: Option<String>,
         "mac-address" mac_address: Option<String>,
     }
     "ip/settings" => Settings4 {
