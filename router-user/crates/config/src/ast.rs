@@ -163,9 +163,16 @@ pub(crate) enum Op {
     Apply,
     /// `>` before an operand: code as a value, not run.
     Quote,
+    /// `any` before an operand: it is something.
+    Any,
 }
 
 impl Op {
+    /// Several operands in a row are one node.
+    pub fn is_flat(self) -> bool {
+        matches!(self, Op::Beside | Op::Or | Op::And | Op::Concat | Op::Join | Op::Add | Op::Multiply)
+    }
+
     /// As it is written.
     pub fn text(self) -> &'static str {
         match self {
@@ -195,6 +202,7 @@ impl Op {
             Op::ShiftRight => ">>",
             Op::Index => "->",
             Op::Apply => "<%%",
+            Op::Any => "any",
         }
     }
 }

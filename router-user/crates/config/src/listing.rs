@@ -37,7 +37,7 @@ fn add(items: &mut Vec<String>, statement: &Statement) {
         StatementKind::Bad(bad) => unknown(bad),
         StatementKind::Call(Call { function, args }) => match function.as_ref() {
             Expr::Command(block) => {
-                block.statements.iter().for_each(|statement| add(items, statement));
+                items.extend(self::items(&block.statements));
                 let function = match items.as_slice() {
                     [one] => one.clone(),
                     several => format!("(evl {})", several.join(";")),
@@ -80,7 +80,8 @@ fn command(command: &Command) -> String {
         }
         let text = match &arg.value {
             Expr::On => last.clone(),
-            Expr::Word(word) => typed(&command.menu, &arg.name, word),
+            Expr::Word(word) => typed(command, &arg.name, word),
+            other if arg.name == "where" => condition(command, other),
             other => value(other),
         };
         if arg.name != "where" {
@@ -117,10 +118,14 @@ fn value(expr: &Expr) -> String {
             .map(|c| crate::parser::raw_byte(c).map_or(c, |_| char::REPLACEMENT_CHARACTER))
             .collect(),
         Expr::Literal(literal) => literal.to_string(),
-        Expr::Concat(parts) => operator(".", parts),
+        Expr::Concat(parts) => match parts.as_slice() {
+            [one] => value(one),
+            parts => operator(".", parts),
+        },
         Expr::Variable(name) | Expr::Property(name, _) => format!("${name}"),
         Expr::Op(op, operands, _) => match op {
             Op::Beside => operator(" ", operands),
+            op if op.is_flat() => operator(op.text(), &flat(*op, operands)),
             op => operator(op.text(), operands),
         },
         Expr::Array(elements) => {
@@ -146,6 +151,19 @@ fn value(expr: &Expr) -> String {
     }
 }
 
+/// Operands with those of the same operator inside them; a string in pieces is one with what it is put together with.
+fn flat(op: Op, operands: &[Expr]) -> Vec<Expr> {
+    let mut list = Vec::new();
+    for operand in operands {
+        match operand {
+            Expr::Op(same, inner, _) if *same == op => list.extend(flat(op, inner)),
+            Expr::Concat(parts) if op == Op::Concat => list.extend(parts.iter().cloned()),
+            other => list.push(other.clone()),
+        }
+    }
+    list
+}
+
 fn operator(op: &str, operands: &[Expr]) -> String {
     let mut text = format!("({op}");
     for operand in operands {
@@ -155,10 +173,30 @@ fn operator(op: &str, operands: &[Expr]) -> String {
     text
 }
 
+/// Conditions, in which words are of the type of what they are compared with.
+fn condition(command: &Command, expr: &Expr) -> String {
+    let Expr::Op(op, operands, _) = expr else { return value(expr) };
+    let mut property = None;
+    let mut list = vec![if *op == Op::Beside { " ".to_owned() } else { op.text().to_owned() }];
+    for operand in operands {
+        list.push(match (operand, property) {
+            (Expr::Word(word), Some(name)) => typed(command, name, word),
+            (other, _) => condition(command, other),
+        });
+        property = if let Expr::Property(name, _) = operand { Some(name.as_str()) } else { None };
+    }
+    format!("({})", list.join(" "))
+}
+
 /// A bare word as the schema's type of an argument takes it apart.
-fn typed(menu: &str, name: &str, word: &str) -> String {
-    match schema::menu(menu).and_then(|menu| menu.property(name)) {
-        Some(property) => fields(&property.ty, word),
+fn typed(command: &Command, name: &str, word: &str) -> String {
+    let menu = schema::menu(&command.menu);
+    let argument = menu.and_then(|m| m.command(&command.name)?.arguments.iter().find(|a| a.name == name));
+    let property = menu.and_then(|m| m.property(name).or_else(|| m.status(name)));
+    match argument.or(property).map(|p| &p.ty) {
+        Some(ty) => fields(ty, word),
+        None if word == "yes" => "true".into(),
+        None if word == "no" => "false".into(),
         None => word.to_owned(),
     }
 }
@@ -166,7 +204,7 @@ fn typed(menu: &str, name: &str, word: &str) -> String {
 fn fields(ty: &Type, word: &str) -> String {
     match ty {
         Type::Not(inner) => match word.strip_prefix('!') {
-            Some(rest) => format!("!;{}", fields(inner, rest)),
+            Some(rest) => format!("true;{}", fields(inner, rest)),
             None => format!(";{}", fields(inner, word)),
         },
         Type::Bool | Type::Switch => match word {
@@ -175,11 +213,11 @@ fn fields(ty: &Type, word: &str) -> String {
             other => other.to_owned(),
         },
         Type::List(inner) => word.split(',').map(|part| fields(inner, part)).collect::<Vec<_>>().join(";"),
-        Type::Flags(_) => word.replace(',', ";"),
         Type::Prefix { host: true, .. } | Type::Pair(_) => word.replace('/', ";"),
         Type::Time => crate::parser::clock_text(word).unwrap_or_else(|| word.to_owned()),
         Type::Number { .. } => crate::parser::number_text(word).unwrap_or_else(|| word.to_owned()),
-        _ => word.to_owned(),
+        Type::String | Type::Secret | Type::Script => word.to_owned(),
+        _ => word.replace(',', ";"),
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::ast::{Bad, Block, Call, Command, Statement, StatementKind};
 use crate::error::{Error, Span};
+use crate::schema;
 use cursor::Cursor;
 pub(crate) use literal::{clock_text, number_text};
 use table::table;
@@ -51,6 +52,8 @@ pub(crate) struct Parser<'t> {
     here: Arc<str>,
     /// Declared variables, by block.
     scopes: Vec<HashSet<String>>,
+    /// Variables that the statements at work have used.
+    referred: Vec<String>,
     /// The current menu is unknown: what follows in it is wrong too, and not told again.
     lost: bool,
     /// No statement of the list was read yet.
@@ -68,11 +71,12 @@ impl<'t> Parser<'t> {
 
     pub fn with(text: &'t str, mode: Mode) -> Parser<'t> {
         Parser {
-            cursor: Cursor::new(text),
+            cursor: Cursor::new(text, mode.strict),
             mode,
             depth: 0,
             here: "".into(),
             scopes: vec![HashSet::new()],
+            referred: Vec::new(),
             lost: false,
             first: true,
             errors: Vec::new(),
@@ -126,7 +130,14 @@ impl<'t> Parser<'t> {
                 }
                 _ => {
                     let (depth, scopes, here) = (self.depth, self.scopes.len(), self.here.clone());
+                    let known = self.referred.len();
                     let statement = self.statement();
+                    if let Some(scope) = self.scopes.get_mut(scopes.saturating_sub(1)) {
+                        scope.extend(self.referred.get(known..).unwrap_or_default().iter().cloned());
+                    }
+                    if close.is_none() {
+                        self.referred.clear();
+                    }
                     if statement.is_err() {
                         self.depth = depth;
                         self.scopes.truncate(scopes);
@@ -143,17 +154,25 @@ impl<'t> Parser<'t> {
     /// comments before one.
     fn empty_statement(&mut self, close: Option<u8>) -> Option<Statement> {
         let at_start = std::mem::take(&mut self.first);
+        let mut needed = at_start;
         if !at_start {
-            if matches!(self.cursor.peek(), Some(b';')) {
+            self.cursor.blanks();
+            if self.cursor.peek() == Some(b';') {
                 self.cursor.skip(1);
+                needed = matches!(self.cursor.peek(), Some(b' ' | b'\t'));
             }
             loop {
+                let before = self.cursor.mark();
+                let blank = !needed && self.cursor.blanks();
                 match self.cursor.peek() {
-                    Some(b'\r' | b'\n') => self.cursor.advance(),
-                    Some(b'#') if self.cursor.span().column == 1 => self.cursor.comment(),
-                    None => return None,
-                    byte if byte == close => return None,
-                    _ => break,
+                    Some(b'\r' | b'\n') => {
+                        self.cursor.advance();
+                        needed = false;
+                    }
+                    Some(b'#') if !blank && !needed => self.cursor.comment(),
+                    None if !needed => return None,
+                    byte if byte == close && !needed => return None,
+                    _ => break self.cursor.back_to(before),
                 }
             }
         }
@@ -171,8 +190,8 @@ impl<'t> Parser<'t> {
         }
         let ends = match self.cursor.peek() {
             Some(b'\r' | b'\n' | b';') => true,
-            None => commented || at_start,
-            byte => byte == close && (commented || at_start),
+            None => commented,
+            byte => byte == close && (commented || needed),
         };
         ends.then(|| Statement { span: self.cursor.span(), kind: StatementKind::Menu(self.here.to_string()) })
     }
@@ -245,15 +264,20 @@ impl<'t> Parser<'t> {
     /// `$f a b=1`, `[..] ..`, `(..) ..`
     fn call(&mut self) -> Parsed<Call> {
         let function = Box::new(self.value(table::Kind::Any)?);
-        Ok(Call { function, args: self.any_arguments()? })
+        Ok(Call { function, args: self.any_arguments(true)? })
     }
 
     /// What follows the menu at which a statement begins: words down to a command, and its arguments.
     fn path(&mut self, mut path: Arc<str>, absolute: bool) -> Parsed<StatementKind> {
         let mut first = true;
         loop {
-            let span = self.cursor.span();
-            let word = self.cursor.word(is_name_byte);
+            let (span, start) = (self.cursor.span(), self.cursor.mark());
+            let mut word = self.cursor.word(is_name_byte);
+            if word.len() > 2 && word.starts_with("..") && !path.is_empty() {
+                self.cursor.back_to(start);
+                self.cursor.skip(2);
+                word.truncate(2);
+            }
             if word.is_empty() {
                 // A path may end with a slash, and a slash alone is the root.
                 if (!first || absolute) && (self.at_end() || self.cursor.peek() == Some(b'{')) {
@@ -269,7 +293,7 @@ impl<'t> Parser<'t> {
             first = false;
             if self.cursor.peek() == Some(b'/') {
                 self.cursor.skip(1);
-            } else {
+            } else if !(word == ".." && self.cursor.peek().is_some_and(is_name_byte)) {
                 let blank = self.cursor.blanks();
                 if self.at_end() || self.cursor.peek() == Some(b'{') {
                     return self.menu(path);
@@ -296,7 +320,8 @@ impl<'t> Parser<'t> {
 
     fn command(&mut self, path: &str, name: String, name_span: Span) -> Parsed<StatementKind> {
         let args = self.arguments(path, &name)?;
-        let builtin = table().is_own(path, &name);
+        let of_menu = schema::menu(path).is_some_and(|menu| menu.command(&name).is_some());
+        let builtin = table().is_own(path, &name) && !of_menu;
         Ok(StatementKind::Command(Command { menu: path.to_owned(), name, name_span, builtin, args }))
     }
 
@@ -307,7 +332,7 @@ impl<'t> Parser<'t> {
             let hint = error.hint.clone();
             return Err(self.cursor.error("syntax error").maybe(hint));
         }
-        let args = self.any_arguments()?;
+        let args = self.any_arguments(false)?;
         let error = Error { line: span.line, column: span.column, ..error };
         let is_path = args.iter().all(|arg| arg.name.is_empty());
         let told = self.lost;

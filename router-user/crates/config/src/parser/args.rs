@@ -1,6 +1,6 @@
 //! Arguments: which name a value belongs to, and how it is read.
 
-use super::table::{Kind, Param, Signature, table};
+use super::table::{Kind, Param, Signature, is_current, table};
 use super::{MAX_ARGS, Parsed, Parser, literal};
 use crate::ast::{Arg, Expr, Literal};
 use crate::error::{Error, Span, nearest};
@@ -32,7 +32,7 @@ impl Parser<'_> {
         };
         // `find` in the arguments means the items of the command's menu.
         let before = self.here.clone();
-        if reader.of_menu {
+        if !path.is_empty() {
             self.here = path.into();
         }
         let mut adjacent = false;
@@ -126,9 +126,12 @@ impl Parser<'_> {
         }
         let value = match kind {
             Some(Kind::Flag) => self.value(Kind::Bool)?,
-            Some(Kind::Any | Kind::Text) | None if reader.of_menu => self.property_value()?,
+            Some(Kind::Any | Kind::Text) | None if reader.of_menu => {
+                let property = reader.menu.and_then(|m| m.property(&name));
+                self.property_value(property)?
+            }
             Some(Kind::Name) => self.name_of(reader)?,
-            Some(kind) => self.positional(kind, reader.menu)?,
+            Some(kind) => self.named_value(kind, reader.menu)?,
             None => self.value(Kind::Any)?,
         };
         reader.push(name, span, value, value_span);
@@ -149,7 +152,8 @@ impl Parser<'_> {
 
     /// A bare word that switches something on, or begins the conditions.
     fn flag(&mut self, reader: &mut Arguments, word: &str, span: Span) -> Parsed<bool> {
-        let is_switch = |p: &schema::Property| matches!(p.ty, Type::Switch | Type::Bool);
+        let strict = self.mode.strict;
+        let is_switch = |p: &schema::Property| p.ty == Type::Switch || (p.ty == Type::Bool && !strict);
         let positional = reader.next_position().is_some();
         let name = match reader.signature.param(word) {
             Some(Param { kind: Kind::Cond, name }) if name == word || !positional => {
@@ -160,6 +164,14 @@ impl Parser<'_> {
                 return Ok(true);
             }
             Some(Param { kind: Kind::Flag, name }) if name == word || !positional => name.clone(),
+            // `else { .. }` and `in $x` are taken without the sign where nothing else can be meant.
+            Some(param) if param.name == word && !positional && self.value_follows() => {
+                self.cursor.blanks();
+                let value_span = self.cursor.span();
+                let value = self.positional(param.kind, reader.menu)?;
+                reader.push(param.name.clone(), span, value, value_span);
+                return Ok(true);
+            }
             _ if positional => return Ok(false),
             _ => match reader.find(word) {
                 Found::Property(name)
@@ -180,6 +192,15 @@ impl Parser<'_> {
         Ok(true)
     }
 
+    /// A blank and something that is no name stand here.
+    fn value_follows(&mut self) -> bool {
+        let before = self.cursor.mark();
+        let follows =
+            self.cursor.blanks() && matches!(self.cursor.peek(), Some(b'{' | b'$' | b'(' | b'[' | b'"'));
+        self.cursor.back_to(before);
+        follows
+    }
+
     /// The value of an argument that has its own way of being read.
     fn positional(&mut self, kind: Kind, menu: Option<&'static Menu>) -> Parsed<Expr> {
         match kind {
@@ -196,12 +217,42 @@ impl Parser<'_> {
         }
     }
 
-    /// The value of a property: a bare word is left to the schema, braces hold the text of a script.
-    fn property_value(&mut self) -> Parsed<Expr> {
+    /// A bare word behind a name and its sign may hold more of these signs.
+    fn named_value(&mut self, kind: Kind, menu: Option<&'static Menu>) -> Parsed<Expr> {
         match self.cursor.peek() {
+            Some(byte) if is_value_byte(byte) && !matches!(kind, Kind::Names | Kind::Cond) => {
+                let span = self.cursor.span();
+                let word = self.cursor.word(|b| is_value_byte(b) || b == b'=');
+                if kind == Kind::List && word.contains(',') {
+                    let words = word.split(',').map(|w| (None, Expr::Literal(Literal::Str(w.to_owned()))));
+                    return Ok(Expr::Array(words.collect()));
+                }
+                self.constant(kind, word, span).map(Expr::Literal)
+            }
+            _ => self.positional(kind, menu),
+        }
+    }
+
+    /// The value of a property: a bare word is left to the schema, braces hold the text of a script.
+    fn property_value(&mut self, property: Option<&schema::Property>) -> Parsed<Expr> {
+        match self.cursor.peek() {
+            Some(b'{') if self.mode.strict && property.is_some_and(|p| p.ty != Type::Script) => {
+                self.fail("syntax error")
+            }
             Some(b'{') => self.source(),
             Some(b'"' | b'[' | b'(' | b'$') => self.value(Kind::Any),
-            _ => Ok(Expr::Word(self.cursor.word(|b| is_value_byte(b) || b == b'='))),
+            _ => {
+                let span = self.cursor.span();
+                let word = self.cursor.word(|b| is_value_byte(b) || b == b'=');
+                let is_bool = property.is_some_and(|p| matches!(p.ty, Type::Bool | Type::Switch));
+                if self.mode.strict
+                    && is_bool
+                    && !matches!(word.as_str(), "yes" | "no" | "true" | "false" | "")
+                {
+                    return Err(Error::new(span, "syntax error").hint("yes or no is wanted here"));
+                }
+                Ok(Expr::Word(word))
+            }
         }
     }
 
@@ -223,7 +274,7 @@ impl Parser<'_> {
             Some(b'$') => self.variable(),
             Some(byte) if is_value_byte(byte) => {
                 let span = self.cursor.span();
-                let word = self.cursor.word(|b| is_value_byte(b) || b == b'=');
+                let word = self.cursor.word(is_value_byte);
                 self.constant(kind, word, span).map(Expr::Literal)
             }
             _ => self.fail("syntax error"),
@@ -232,7 +283,7 @@ impl Parser<'_> {
 
     fn constant(&self, kind: Kind, word: String, span: Span) -> Parsed<Literal> {
         match kind {
-            Kind::Text => Ok(Literal::Str(word)),
+            Kind::Text | Kind::List | Kind::Word => Ok(Literal::Str(word)),
             Kind::Bool => match word.as_str() {
                 "yes" | "true" => Ok(Literal::Bool(true)),
                 "no" | "false" => Ok(Literal::Bool(false)),
@@ -244,7 +295,7 @@ impl Parser<'_> {
     }
 
     /// Arguments of what is unknown or a function: any values, with names or without.
-    pub(super) fn any_arguments(&mut self) -> Parsed<Vec<Arg>> {
+    pub(super) fn any_arguments(&mut self, of_call: bool) -> Parsed<Vec<Arg>> {
         let mut args = Vec::new();
         loop {
             let end = self.cursor.span();
@@ -270,10 +321,18 @@ impl Parser<'_> {
             }
             let value_span = self.cursor.span();
             let value = match self.cursor.peek() {
+                Some(b'{') if !of_call => return self.fail("syntax error"),
+                Some(b'=') if of_call => return Err(Error::new(end, "syntax error")),
                 Some(b'=') => return self.fail("syntax error"),
                 _ if !name.is_empty() && self.at_end() => Expr::Literal(Literal::Str(String::new())),
-                _ => self.value(Kind::Any)?,
+                _ if !name.is_empty() => self.named_value(Kind::Text, None)?,
+                _ => self.value(Kind::Text)?,
             };
+            if !of_call && !name.is_empty() && matches!(value, Expr::Concat(_)) {
+                // A string that has to be put together is no value of a name that nobody knows.
+                let column = value_span.column.saturating_sub(1);
+                return Err(Error::new(Span { column, ..value_span }, "syntax error"));
+            }
             args.push(Arg { name, span, value, value_span });
         }
     }
@@ -288,9 +347,7 @@ impl Parser<'_> {
         }
         let name = self.variable_name()?;
         match &name {
-            Expr::Variable(word)
-                if reader.sets && !self.is_declared(word) && word.parse::<u32>().is_err() =>
-            {
+            Expr::Variable(word) if reader.sets && written != Some(b'$') && !self.is_declared(word) => {
                 let error = Error::new(span, "syntax error");
                 Err(error.hint(format!(
                     "the variable {word} is not declared; :local {word} or :global {word} does it"
@@ -372,6 +429,7 @@ impl Arguments {
         };
         if let Some(menu) = self.menu.filter(|_| self.properties)
             && let Some(property) = menu.property(&full)
+            && (!self.strict || is_current(&property.versions))
         {
             return Found::Property(property.name.clone());
         }
@@ -384,7 +442,9 @@ impl Arguments {
             return match menu.find_property(&full) {
                 // What older versions called a property may be the beginning of another's name.
                 _ if !self.strict => self.signature.param(&full).map_or(Found::Other(full), Found::Param),
-                Lookup::One(property) => Found::Property(property.name.clone()),
+                Lookup::One(property) if property.name.starts_with(&full) => {
+                    Found::Property(property.name.clone())
+                }
                 _ => self.signature.param(&full).map_or(Found::Other(full), Found::Param),
             };
         }

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Span};
 
+/// Blanks at the beginning of a line that may be tabs.
+const MAX_INDENT: usize = 256;
+
 /// A place to come back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -14,16 +17,18 @@ pub(super) struct Cursor<'t> {
     text: &'t str,
     bytes: &'t [u8],
     at: Mark,
+    /// Columns are those of a terminal, as the original counts them: a tab goes on to the next multiple of eight.
+    tabs: bool,
     /// A backslash that has blanks between itself and the line end it joins.
     pub loose_join: Option<Span>,
 }
 
 impl<'t> Cursor<'t> {
     /// A byte order mark is passed over.
-    pub fn new(text: &'t str) -> Cursor<'t> {
+    pub fn new(text: &'t str, tabs: bool) -> Cursor<'t> {
         let bytes = text.as_bytes();
         let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Cursor { text, bytes, at: Mark { pos: start, line: 1, line_start: start }, loose_join: None }
+        Cursor { text, bytes, at: Mark { pos: start, line: 1, line_start: start }, tabs, loose_join: None }
     }
 
     pub fn mark(&self) -> Mark {
@@ -39,8 +44,23 @@ impl<'t> Cursor<'t> {
     }
 
     pub fn span(&self) -> Span {
-        let column = self.at.pos.saturating_sub(self.at.line_start).saturating_add(1);
+        let mut column = self.at.pos.saturating_sub(self.at.line_start).saturating_add(1);
+        if self.tabs {
+            column += self.indent();
+        }
         Span { line: self.at.line, column: u32::try_from(column).unwrap_or(u32::MAX) }
+    }
+
+    /// What the tabs at the beginning of the line add to a column.
+    fn indent(&self) -> usize {
+        let line = self.bytes.get(self.at.line_start..self.at.pos).unwrap_or_default();
+        let blanks = line.iter().take(MAX_INDENT).take_while(|b| matches!(b, b' ' | b'\t'));
+        let (mut column, mut count) = (1usize, 0usize);
+        for blank in blanks {
+            column = if *blank == b'\t' { (column + 8) & !7 } else { column + 1 };
+            count += 1;
+        }
+        column.saturating_sub(count + 1)
     }
 
     pub fn error(&self, message: &str) -> Error {

@@ -37,8 +37,8 @@ const EVERYWHERE: [&str; 21] = [
 const OPERATORS: [(&str, Op, u8); 27] = [
     ("<%%", Op::Apply, 13),
     ("->", Op::Index, 14),
-    ("<<", Op::ShiftLeft, 9),
-    (">>", Op::ShiftRight, 9),
+    ("<<", Op::ShiftLeft, 10),
+    (">>", Op::ShiftRight, 10),
     ("<=", Op::LessEqual, 5),
     (">=", Op::GreaterEqual, 5),
     ("!=", Op::NotEqual, 5),
@@ -52,16 +52,16 @@ const OPERATORS: [(&str, Op, u8); 27] = [
     ("<", Op::Less, 5),
     (">", Op::Greater, 5),
     ("~", Op::Match, 5),
-    (".", Op::Concat, 6),
-    (",", Op::Join, 4),
+    (".", Op::Concat, 7),
+    (",", Op::Join, 6),
     ("+", Op::Add, 11),
     ("-", Op::Subtract, 11),
     ("*", Op::Multiply, 12),
     ("/", Op::Divide, 12),
     ("%", Op::Modulo, 12),
-    ("&", Op::BitAnd, 8),
-    ("|", Op::BitOr, 7),
-    ("^", Op::BitXor, 7),
+    ("&", Op::BitAnd, 9),
+    ("|", Op::BitOr, 8),
+    ("^", Op::BitXor, 8),
 ];
 
 /// Conditions side by side.
@@ -84,7 +84,12 @@ struct Place {
 impl Parser<'_> {
     /// `( .. )`
     pub(super) fn group(&mut self) -> Parsed<Expr> {
-        self.bracketed(Place { menu: None, query: false, inside: true })
+        let value = self.bracketed(Place { menu: None, query: false, inside: true })?;
+        // A call of `($f)` is listed otherwise than one of `$f`.
+        Ok(match value {
+            Expr::Variable(_) if self.mode.pieces => Expr::Concat(vec![value]),
+            value => value,
+        })
     }
 
     fn bracketed(&mut self, place: Place) -> Parsed<Expr> {
@@ -127,11 +132,16 @@ impl Parser<'_> {
         }
     }
 
+    /// A keyword stands here.
+    fn word_is(&self, word: &str) -> bool {
+        let rest = self.cursor.rest();
+        rest.starts_with(word.as_bytes())
+            && !rest.get(word.len()).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    }
+
     /// Takes a keyword if it stands here.
     fn word_here(&mut self, word: &str) -> bool {
-        let rest = self.cursor.rest();
-        let found = rest.starts_with(word.as_bytes())
-            && !rest.get(word.len()).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let found = self.word_is(word);
         if found {
             self.cursor.skip(word.len());
         }
@@ -165,11 +175,21 @@ impl Parser<'_> {
                 return Ok(value);
             };
             self.gap(place);
+            let depth = self.depth;
             let right = match (&value, op) {
-                (Expr::Property(..), _) if binds == COMPARE && op != Op::In => self.compared(place)?,
+                (Expr::Property(..), _) if binds == COMPARE && op != Op::In => self.compared(place),
                 // Calls are read from the right.
-                (_, Op::Apply) => self.expression(place, binds)?,
-                _ => self.expression(place, binds + 1)?,
+                (_, Op::Apply) => self.expression(place, binds),
+                _ => self.expression(place, binds + 1),
+            };
+            let right = match right {
+                Ok(right) => right,
+                // Without a right operand it is no operator, and nothing else can stand there.
+                Err(error) => {
+                    self.cursor.back_to(before);
+                    self.depth = depth;
+                    return Err(self.cursor.error("syntax error").hint(error.to_string()));
+                }
             };
             self.chain(&mut value, op, right, span)?;
         }
@@ -177,10 +197,8 @@ impl Parser<'_> {
 
     /// Adds an operand; the same operator in a row is one node where the order doesn't matter.
     fn chain(&self, value: &mut Expr, op: Op, right: Expr, span: Span) -> Parsed<()> {
-        let flat =
-            matches!(op, Op::Beside | Op::Or | Op::And | Op::Concat | Op::Join | Op::Add | Op::Multiply);
         match value {
-            Expr::Op(same, operands, _) if *same == op && flat && operands.len() > 1 => {
+            Expr::Op(same, operands, _) if *same == op && op.is_flat() && operands.len() > 1 => {
                 if operands.len() >= MAX_ARGS {
                     return self.fail("too many operands");
                 }
@@ -199,10 +217,7 @@ impl Parser<'_> {
         self.cursor.peek()?;
         let found = OPERATORS.iter().find(|(text, ..)| {
             if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                let here = self.cursor.mark();
-                let is_here = self.word_here(text);
-                self.cursor.back_to(here);
-                is_here
+                self.word_is(text)
             } else {
                 self.cursor.rest().starts_with(text.as_bytes())
             }
@@ -232,17 +247,19 @@ impl Parser<'_> {
             Some(b'!') => Some(Op::Not),
             Some(b'~') => Some(Op::BitNot),
             Some(b'>') => Some(Op::Quote),
-            Some(b'-') if !self.cursor.peek_at(1).is_some_and(|b| b.is_ascii_digit()) => Some(Op::Subtract),
+            Some(b'a') if self.word_is("any") => Some(Op::Any),
+            Some(b'-') => Some(Op::Subtract),
             _ => None,
         };
         if let Some(op) = prefix {
             let span = self.cursor.span();
-            self.cursor.skip(1);
+            self.cursor.skip(if op == Op::Any { 3 } else { 1 });
             let mut twice = false;
             while op == Op::Not && self.cursor.peek() == Some(b'!') {
                 self.cursor.skip(1);
                 twice = !twice;
             }
+            self.gap(place);
             let value = self.expression(place, UNARY)?;
             let value = Expr::Op(op, vec![value], span);
             return Ok(if twice { Expr::Op(op, vec![value], span) } else { value });
@@ -250,7 +267,7 @@ impl Parser<'_> {
         match self.cursor.peek() {
             Some(b'(') => self.bracketed(place),
             Some(b'"' | b'[' | b'{' | b'$') => self.value(Kind::Any),
-            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'*') => {
+            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'*') => {
                 self.bare(place)
             }
             _ => self.fail("syntax error"),
@@ -283,7 +300,8 @@ impl Parser<'_> {
         let word = self.cursor.word(|b| b.is_ascii_alphanumeric());
         match word.as_str() {
             "" => self.fail("syntax error"),
-            "true" | "false" => Ok(Expr::Literal(literal(&word))),
+            "true" | "yes" => Ok(Expr::Literal(Literal::Bool(true))),
+            "false" | "no" => Ok(Expr::Literal(Literal::Bool(false))),
             _ if word.as_bytes().first().is_some_and(u8::is_ascii_digit) => {
                 Ok(Expr::Literal(Literal::Str(word)))
             }
@@ -298,8 +316,10 @@ impl Parser<'_> {
         let rest = self.cursor.rest();
         let end = rest.iter().position(|b| !belongs(b)).unwrap_or(rest.len());
         let word = self.cursor.slice(self.cursor.pos(), self.cursor.pos() + end);
+        let is_full = |menu: &Menu| menu.property(word).or_else(|| menu.status(word)).is_some();
         let name = match place.menu.map(|menu| menu.find_readable(word)) {
-            Some(Lookup::One(property)) => property.name.clone(),
+            Some(_) if self.mode.strict && place.menu.is_some_and(is_full) => word.to_owned(),
+            Some(Lookup::One(property)) if !self.mode.strict => property.name.clone(),
             _ if EVERYWHERE.contains(&word) => word.to_owned(),
             _ if self.mode.strict || word.is_empty() => return None,
             _ => word.to_owned(),

@@ -55,7 +55,7 @@ fn address(word: &str) -> Option<Literal> {
         Some((address, length)) => (address, Some(length)),
         None => (word, None),
     };
-    if let Ok(v4) = address.parse::<Ipv4Addr>() {
+    if let Some(v4) = ipv4(address) {
         let Some(length) = length else { return Some(Literal::Ip(v4)) };
         return prefix_length(length, 32).map(|length| Literal::IpPrefix(v4, length));
     }
@@ -66,6 +66,24 @@ fn address(word: &str) -> Option<Literal> {
         return prefix_length(length, 128).map(|length| Literal::Ip6Prefix(v6, length));
     }
     None
+}
+
+/// `10.0.0.1`; with fewer fields the last one is the last byte, `10.1` is `10.0.0.1`.
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let mut fields = text.split('.');
+    let first: u8 = field(fields.next()?)?;
+    match (field(fields.next()?)?, fields.next(), fields.next()) {
+        (last, None, None) => Some(Ipv4Addr::new(first, 0, 0, last)),
+        (second, Some(last), None) => Some(Ipv4Addr::new(first, second, 0, field(last)?)),
+        _ => None,
+    }
+}
+
+fn field(text: &str) -> Option<u8> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn prefix_length(text: &str, max: u8) -> Option<u8> {
@@ -242,7 +260,8 @@ mod tests {
             ("*1A", Literal::Id(26)),
             ("true", Literal::Bool(true)),
             ("yes", Literal::Str("yes".into())),
-            ("1.2.3", Literal::Str("1.2.3".into())),
+            ("192.1", Literal::Ip(Ipv4Addr::new(192, 0, 0, 1))),
+            ("1.2.3", Literal::Ip(Ipv4Addr::new(1, 2, 0, 3))),
             ("7.12beta1", Literal::Str("7.12beta1".into())),
             ("-", Literal::Str("-".into())),
         ] {

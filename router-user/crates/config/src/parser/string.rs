@@ -13,9 +13,13 @@ impl Parser<'_> {
         let mut parts = Vec::new();
         let mut text = Vec::new();
         loop {
+            let before = self.cursor.pos();
             let Some(byte) = self.cursor.peek() else {
                 return Err(Error::new(open, "unexpected end of script").hint("the string is not closed"));
             };
+            if self.mode.pieces && self.cursor.pos() > before {
+                piece(&mut parts, &mut text);
+            }
             match byte {
                 b'"' => break self.cursor.skip(1),
                 b'\\' => {
@@ -60,16 +64,23 @@ impl Parser<'_> {
         self.cursor.skip(1);
         match self.cursor.peek() {
             Some(b'"') => Ok(match self.string()? {
-                Expr::Literal(Literal::Str(name)) => Expr::Variable(name),
+                Expr::Literal(Literal::Str(name)) => self.referred(name),
                 other => other,
             }),
             Some(b'(') => self.group(),
             Some(b'[') => self.value(Kind::Any),
             Some(byte) if byte.is_ascii_alphanumeric() => {
-                Ok(Expr::Variable(self.cursor.word(|b| b.is_ascii_alphanumeric())))
+                let name = self.cursor.word(|b| b.is_ascii_alphanumeric());
+                Ok(self.referred(name))
             }
             _ => self.fail("syntax error"),
         }
+    }
+
+    /// A variable that is used may be set by the statements behind.
+    fn referred(&mut self, name: String) -> Expr {
+        self.referred.push(name.clone());
+        Expr::Variable(name)
     }
 
     /// The byte that an escape stands for; the backslash is already read.

@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Num,
     Time,
     Bool,
+    List,
+    Word,
 }
 
 #[derive(Debug, PartialEq)]
@@ -66,6 +68,8 @@ pub(super) struct Table {
     own: HashMap<String, BTreeMap<String, Signature>>,
     /// Of the commands that single menus have, by path and name.
     of_menus: HashMap<&'static str, HashMap<&'static str, Signature>>,
+    /// Paths that not every router has.
+    extra: Vec<String>,
     /// Of commands that only their name is known of.
     unknown: Signature,
 }
@@ -84,6 +88,7 @@ fn broken(error: &str) -> Table {
         none: BTreeMap::new(),
         own: HashMap::new(),
         of_menus: HashMap::new(),
+        extra: Vec::new(),
         unknown: Signature::default(),
     }
 }
@@ -128,6 +133,14 @@ impl Table {
         self.own.get(path).is_some_and(|own| own.contains_key(name))
     }
 
+    /// A router with nothing but the base package, of the release that listings are made for, has no such menu.
+    pub fn is_extra(&self, path: &str) -> bool {
+        let below = |extra: &String| {
+            path.strip_prefix(extra.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
+        self.extra.iter().any(below) || schema::menu(path).is_some_and(|menu| !is_current(&menu.versions))
+    }
+
     /// A command that menus with items have.
     pub fn is_shared(&self, name: &str) -> bool {
         self.list.contains_key(name)
@@ -145,14 +158,32 @@ impl Table {
         if let Some(own) = self.own.get(path).and_then(|own| own.get(name)) {
             return own;
         }
-        let of_menu = self.of_menus.get(path).and_then(|commands| commands.get(name));
-        of_menu.or_else(|| self.generic(schema::menu(path)).get(name)).unwrap_or(&self.unknown)
+        if let Some(told) = self.of_menus.get(path).and_then(|commands| commands.get(name)) {
+            return told;
+        }
+        let menu = schema::menu(path);
+        let generic = self.generic(menu).get(name).filter(|_| menu.is_none_or(|m| m.command(name).is_none()));
+        generic.unwrap_or(&self.unknown)
     }
 }
+
+/// Something is part of the release that listings are made for.
+pub(super) fn is_current(versions: &schema::Versions) -> bool {
+    let minor = |version: &str| match version.split_once('.') {
+        Some(("7", rest)) => rest.split('.').next().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0),
+        _ => 0,
+    };
+    versions.since.as_deref().is_none_or(|v| minor(v) <= RELEASE)
+        && versions.until.as_deref().is_none_or(|v| minor(v) >= RELEASE)
+}
+
+/// RouterOS 7.22
+const RELEASE: u32 = 22;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTable {
+    extra: BTreeMap<String, Vec<String>>,
     generic: RawGeneric,
     commands: BTreeMap<String, RawSignature>,
 }
@@ -164,6 +195,7 @@ struct RawGeneric {
     settings: BTreeMap<String, RawSignature>,
     status: BTreeMap<String, RawSignature>,
     none: BTreeMap<String, RawSignature>,
+    other: RawSignature,
 }
 
 #[derive(Default, Deserialize)]
@@ -185,18 +217,14 @@ fn load(json: &str) -> Result<Table, String> {
             .ok_or_else(|| format!("{path}: no leading slash"))?;
         own.entry(menu.to_owned()).or_default().insert(name.to_owned(), signature(command)?);
     }
-    let unknown = Signature {
-        args: vec![Param { name: "numbers".into(), kind: Kind::Any }],
-        named: Vec::new(),
-        properties: false,
-        free: true,
-    };
+    let unknown = signature(raw.generic.other)?;
     Ok(Table {
         list: all(raw.generic.list)?,
         settings: all(raw.generic.settings)?,
         status: all(raw.generic.status)?,
         none: all(raw.generic.none)?,
         own,
+        extra: raw.extra.into_values().flatten().map(|path| path.trim_start_matches('/').into()).collect(),
         of_menus: schema::menus().map(|menu| (menu.path.as_str(), of_menu(menu))).collect(),
         unknown,
     })
@@ -204,7 +232,8 @@ fn load(json: &str) -> Result<Table, String> {
 
 /// The commands of one menu, with what the schema says of their arguments.
 fn of_menu(menu: &'static schema::Menu) -> HashMap<&'static str, Signature> {
-    let signatures = menu.commands.iter().map(|command| {
+    let told = menu.commands.iter().filter(|c| !c.arguments.is_empty() || !c.positional.is_empty());
+    let signatures = told.map(|command| {
         let param = |name: &str| {
             let kind = match command.arguments.iter().find(|a| a.name == name).map(|a| &a.ty) {
                 Some(Type::Switch) => Kind::Flag,
@@ -215,10 +244,7 @@ fn of_menu(menu: &'static schema::Menu) -> HashMap<&'static str, Signature> {
         };
         let names = command.arguments.iter().map(|a| a.name.as_str());
         let free = command.arguments.is_empty();
-        let args = match command.positional.as_slice() {
-            [] if free => vec![param("numbers")],
-            positional => positional.iter().map(|name| param(name)).collect(),
-        };
+        let args = command.positional.iter().map(|name| param(name)).collect();
         let named = names.filter(|n| !command.positional.iter().any(|p| p == n)).map(param).collect();
         (command.name.as_str(), Signature { args, named, properties: false, free })
     });

@@ -23,7 +23,7 @@ impl Parser<'_> {
         if self.lost && global && (!table().is_own("", word) || table().is_shared(word)) {
             return Step::None(Box::new(Error::new(Span::default(), format!("bad command name {word}"))));
         }
-        let below = children(path);
+        let below = self.children(path);
         if below.contains(&word) {
             // A command may have the name of a menu; `/certificate export` has none.
             return Step::Menu(down(path, word));
@@ -50,6 +50,14 @@ impl Parser<'_> {
         }
     }
 
+    /// The menus below a path.
+    fn children(&self, path: &str) -> Vec<&'static str> {
+        let below = schema::children(path).unwrap_or_default().iter().map(String::as_str);
+        let language = table().menus().filter(|menu| path.is_empty() && !menu.is_empty());
+        let is_there = |word: &&str| !self.mode.strict || !table().is_extra(&down(path, word));
+        below.filter(is_there).chain(language).collect()
+    }
+
     fn shortened_global(&self, path: &str, word: &str, global: bool) -> Step {
         if global && !path.is_empty() {
             let mut names = table().own_names("").filter(|name| name.starts_with(word));
@@ -57,17 +65,11 @@ impl Parser<'_> {
                 return Step::Command(String::new(), name.to_owned());
             }
         }
-        let names = children(path).into_iter().chain(table().commands(path));
+        let names = self.children(path).into_iter().chain(table().commands(path));
         let names = names.chain(table().own_names("").filter(|_| global));
         let hint = nearest(word, names);
         Step::None(Box::new(Error::new(Span::default(), format!("bad command name {word}")).maybe(hint)))
     }
-}
-
-/// The menus below a path.
-fn children(path: &str) -> Vec<&'static str> {
-    let below = schema::children(path).unwrap_or_default().iter().map(String::as_str);
-    below.chain(table().menus().filter(|menu| path.is_empty() && !menu.is_empty())).collect()
 }
 
 /// Another name of a menu goes on as the menu itself.
