@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod corpus;
 mod demo;
 mod docs;
 mod elf;
@@ -41,6 +42,8 @@ enum Verb {
     Lab(lab::Verb),
     /// Runs the fuzz targets, each for a while
     Fuzz(fuzz::Options),
+    /// Measures how much of the RouterOS language is taken, on a folder of configurations
+    Corpus(corpus::Options),
     /// Writes the generated documents anew
     Docs,
     /// Builds and runs every test: unit, packet tables, scenarios, virtual machines
@@ -79,6 +82,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Demo(options) => return demo::run(&options),
         Verb::Lab(verb) => return lab::run(&verb),
         Verb::Fuzz(options) => fuzz::run(&options)?,
+        Verb::Corpus(options) => corpus::run(&options)?,
         Verb::Docs => docs::run()?,
         Verb::DemoLab { keep, config } => return demo::show(keep == "keep", &config),
         Verb::LabUp { config } => return lab::up(&config),

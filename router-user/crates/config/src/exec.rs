@@ -1,8 +1,11 @@
 //! Statements -> changes of the tree. A session goes through a script statement by statement, notes what each one
 //! does on this host, and collects every error with its place.
 
+mod add;
 mod apply;
 mod check;
+
+use std::collections::HashMap;
 
 use crate::ast::{self, Arg, Expr, Statement, StatementKind};
 use crate::cond::Cond;
@@ -14,7 +17,7 @@ use crate::query;
 use crate::schema::{self, Effect, Menu, Property};
 use crate::tree::{Changes, ItemId, Tree};
 use crate::types::Target;
-use crate::{Note, Statement as Report, Status};
+use crate::{ImportOptions, Note, Statement as Report, Status};
 
 /// What a statement yields.
 #[derive(Clone, Debug)]
@@ -68,6 +71,9 @@ pub(crate) struct Session<'a> {
     /// What `print` showed last, as data.
     pub rows_out: Option<serde_json::Value>,
     pub changed: bool,
+    pub options: ImportOptions,
+    /// By menu: the items in the order of the last `print`, which is what numbers mean.
+    printed: HashMap<usize, Vec<ItemId>>,
     pending: Vec<Pending>,
     rows: &'a dyn Rows,
     /// Substitutions are not statements of the script.
@@ -97,6 +103,8 @@ impl<'a> Session<'a> {
             out: String::new(),
             rows_out: None,
             changed: false,
+            options: ImportOptions::default(),
+            printed: HashMap::new(),
             pending: Vec::new(),
             rows,
             quiet: 0,
@@ -118,7 +126,7 @@ impl<'a> Session<'a> {
                     Operand::Nothing
                 }
             };
-            if self.errors.len() + parser.errors.len() >= MAX_ERRORS {
+            if self.errors.len() + parser.errors.len() >= self.limit() {
                 break;
             }
         }
@@ -129,6 +137,11 @@ impl<'a> Session<'a> {
         self.errors.append(&mut parser.errors);
         self.finish_all();
         last
+    }
+
+    /// Errors after which nothing more is done.
+    fn limit(&self) -> usize {
+        if self.options.stop { 1 } else { MAX_ERRORS }
     }
 
     /// Looks up the names that weren't known when they were used, and puts the errors in order.
@@ -161,7 +174,7 @@ impl<'a> Session<'a> {
     fn block(&mut self, statements: &[Statement]) -> Operand {
         let mut last = Operand::Nothing;
         for statement in statements {
-            if self.errors.len() >= MAX_ERRORS {
+            if self.errors.len() >= self.limit() {
                 break;
             }
             match self.statement(statement) {
@@ -229,6 +242,8 @@ impl<'a> Session<'a> {
             "print" => {
                 let options = print::options(self.tree, menu, &command.args)?;
                 let printed = print::print(self.tree, menu, &options, self.rows)?;
+                let ids = self.tree.all(menu).iter().map(|item| item.id()).collect();
+                self.printed.insert(menu.index, ids);
                 self.out.push_str(&printed.text);
                 self.rows_out = Some(printed.rows);
                 return Ok(Operand::Nothing);
@@ -246,7 +261,10 @@ impl<'a> Session<'a> {
     fn carry_out(&mut self, command: Command) -> Outcome<Operand> {
         let (span, menu) = (command.span, command.menu);
         let mut notes = Vec::new();
-        let commands = dialect::adapt(self.tree, command, &mut notes);
+        let commands = match self.options.strict {
+            true => vec![command],
+            false => dialect::adapt(self.tree, command, &mut notes),
+        };
         for reason in notes {
             self.note(span, &menu.path, reason);
         }
@@ -278,8 +296,7 @@ impl<'a> Session<'a> {
             assigns: Vec::new(),
         };
         for arg in &read.args {
-            let is_item = matches!(arg.name.as_str(), "numbers" | "number" | "destination")
-                || (arg.name == "value-name" && read.name == "get");
+            let is_item = matches!(arg.name.as_str(), "numbers" | "number");
             let text = match self.operand(&arg.value, arg.value_span)? {
                 Some(Operand::Items(ids)) if is_item => {
                     command.found.get_or_insert_default().extend(ids);

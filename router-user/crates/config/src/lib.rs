@@ -71,6 +71,28 @@ pub struct Outcome {
     pub notes: Vec<Note>,
 }
 
+/// How a text is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Refuse what RouterOS 7 refuses: forms of version 6, other spellings, names that come later.
+    pub strict: bool,
+    /// End at the first failure, as RouterOS does. Without this, every error of the text is found.
+    pub stop: bool,
+    /// What stands before this line is not carried out; 0: everything is.
+    pub from_line: u32,
+}
+
+/// What could be taken of a text beside its errors.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub tree: Tree,
+    pub statements: Vec<Statement>,
+    pub notes: Vec<Note>,
+    pub errors: Vec<Error>,
+    /// Statements that could not be carried out.
+    pub failed: usize,
+}
+
 /// What a console command gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -97,17 +119,23 @@ pub struct ExportOptions {
 
 /// Takes a script as a whole, on top of `base`, or refuses it with all its errors.
 pub fn import(base: &Tree, text: &str) -> Result<Outcome, Errors> {
-    let (outcome, errors, _) = take(base, text);
-    if errors.is_empty() { Ok(outcome) } else { Err(Errors(errors)) }
+    import_with(base, text, &ImportOptions::default())
 }
 
-/// [`import`] with what could be taken beside the errors, and the number of statements that could not.
-fn take(base: &Tree, text: &str) -> (Outcome, Vec<Error>, usize) {
+/// [`import`] with options.
+pub fn import_with(base: &Tree, text: &str, options: &ImportOptions) -> Result<Outcome, Errors> {
+    let Attempt { tree, statements, notes, errors, .. } = attempt(base, text, options);
+    if errors.is_empty() { Ok(Outcome { tree, statements, notes }) } else { Err(Errors(errors)) }
+}
+
+/// Takes of a script what can be taken, on top of `base`; the caller decides what errors mean.
+pub fn attempt(base: &Tree, text: &str, options: &ImportOptions) -> Attempt {
     let mut tree = base.clone();
     let mut session = exec::Session::new(&mut tree, &NoRows);
+    session.options = *options;
     session.run(text);
     let exec::Session { errors, reports, notes, failed, .. } = session;
-    (Outcome { tree, statements: reports, notes }, errors, failed)
+    Attempt { tree, statements: reports, notes, errors, failed }
 }
 
 /// [`import`] for a file's bytes, which have to be UTF-8.

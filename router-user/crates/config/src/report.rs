@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::{Note, Status, Tree, parser, yaml};
+use crate::{ImportOptions, Note, Status, Tree, parser, yaml};
 
 /// The result of checking files; serialises to what `routerctl check --json` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -68,14 +68,17 @@ fn check_file(name: &str, content: &[u8]) -> FileReport {
         }
     };
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-    let taken = if is_yaml { yaml::take(&Tree::new(), text) } else { Ok(crate::take(&Tree::new(), text)) };
+    let taken = match is_yaml {
+        true => yaml::attempt(&Tree::new(), text),
+        false => Ok(crate::attempt(&Tree::new(), text, &ImportOptions::default())),
+    };
     match taken {
-        Ok((outcome, errors, failed)) => {
-            file.enforced = outcome.statements.iter().filter(|s| s.status == Status::Enforced).count();
-            file.kept = outcome.statements.len() - file.enforced;
-            file.statements = outcome.statements.len() + failed;
-            file.errors = errors;
-            file.notes = outcome.notes;
+        Ok(attempt) => {
+            file.enforced = attempt.statements.iter().filter(|s| s.status == Status::Enforced).count();
+            file.kept = attempt.statements.len() - file.enforced;
+            file.statements = attempt.statements.len() + attempt.failed;
+            file.errors = attempt.errors;
+            file.notes = attempt.notes;
         }
         Err(errors) => file.errors = errors.0,
     }

@@ -1,173 +1,40 @@
 //! The configuration: every menu's items in order, with ids, uniqueness and references.
+//!
+//! A clone shares everything with the original until one of them changes, and then copies one menu's list, not the items.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod item;
+mod list;
+
+pub use item::{Item, ItemId};
+
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
-use crate::error::{Error, Fault, Span};
+use crate::error::{Fault, Span};
 use crate::schema::{self, Kind, Menu, Property};
-use crate::types::{LISTS, Target};
+use crate::types::{LISTS, Target, Type};
 use crate::value::Value;
-
-/// An item's id, stable for its life, unique within its menu; printed `*1A`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-pub struct ItemId(pub u32);
-
-impl fmt::Display for ItemId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "*{:X}", self.0)
-    }
-}
-
-/// One item of a list menu, or the record of a settings menu. Equality is that of what was configured.
-#[derive(Clone, Debug)]
-pub struct Item {
-    id: ItemId,
-    menu: &'static Menu,
-    /// By property name; only what differs from the default.
-    values: BTreeMap<&'static str, Value>,
-    /// Number among the items of a fresh router; None: added.
-    builtin: Option<u32>,
-    span: Option<Span>,
-}
-
-impl PartialEq for Item {
-    fn eq(&self, other: &Item) -> bool {
-        self.menu.index == other.menu.index && self.builtin == other.builtin && self.values == other.values
-    }
-}
-
-impl Item {
-    /// A row that is not configured, as an item: what the menu's properties can hold of it.
-    pub(crate) fn transient(menu: &'static Menu, texts: &[(String, String)]) -> Item {
-        let mut values = BTreeMap::new();
-        for (name, text) in texts {
-            if let Some(property) = menu.property(name) {
-                let value = property.ty.parse(name, text).unwrap_or_else(|_| Value::Text(text.clone()));
-                values.insert(property.name.as_str(), value);
-            }
-        }
-        Item { id: ItemId(0), menu, values, builtin: None, span: None }
-    }
-
-    pub fn id(&self) -> ItemId {
-        self.id
-    }
-
-    pub fn menu(&self) -> &'static Menu {
-        self.menu
-    }
-
-    /// Set explicitly; None where unset or the default holds.
-    pub fn value(&self, property: &str) -> Option<&Value> {
-        self.values.get(property)
-    }
-
-    /// Canonical text, explicit or the schema's default.
-    pub fn text(&self, property: &str) -> Option<String> {
-        match self.values.get(property) {
-            Some(value) => Some(value.to_string()),
-            None => self.menu.property(property)?.default.as_ref().map(|(text, _)| text.clone()),
-        }
-    }
-
-    /// The value, explicit or the schema's default.
-    pub fn effective(&self, property: &str) -> Option<&Value> {
-        match self.values.get(property) {
-            Some(value) => Some(value),
-            None => self.menu.property(property)?.default.as_ref().map(|(_, value)| value),
-        }
-    }
-
-    pub fn is_disabled(&self) -> bool {
-        self.effective("disabled") == Some(&Value::Bool(true))
-    }
-
-    /// Part of a fresh router: it can be set, not removed.
-    pub fn is_builtin(&self) -> bool {
-        self.builtin.is_some()
-    }
-
-    /// A port about which nothing is configured; it's there because something refers to it.
-    fn is_untouched_port(&self) -> bool {
-        let identity = self.menu.identity();
-        let is_told = |name: &str| {
-            name == identity || name == "name" && self.values.get(name) == self.values.get(identity)
-        };
-        !self.menu.ports.is_empty() && self.values.keys().all(|name| is_told(name))
-    }
-
-    pub(crate) fn builtin(&self) -> Option<u32> {
-        self.builtin
-    }
-
-    pub fn comment(&self) -> Option<String> {
-        self.text("comment").filter(|c| !c.is_empty())
-    }
-
-    /// Where the item was added or last set.
-    pub fn span(&self) -> Option<Span> {
-        self.span
-    }
-
-    /// The explicitly set properties, by name.
-    pub fn values(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.values.iter().map(|(name, value)| (*name, value))
-    }
-
-    /// The item as a plain struct with kebab-case fields. Defaults are filled in; what is unset is absent (use `Option`).
-    /// bool -> `bool`, number -> `i64`/`u64`, rate -> `u64` in bit/s, time -> `u64` in milliseconds, list and flags ->
-    /// `Vec` of these; everything else is a `String` in RouterOS's text.
-    pub fn view<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let mut fields = serde_json::Map::new();
-        for property in &self.menu.properties {
-            if let Some(value) = self.effective(&property.name) {
-                fields.insert(property.name.clone(), to_json(value));
-            }
-        }
-        T::deserialize(serde_json::Value::Object(fields)).map_err(|e| {
-            Error::new(self.span.unwrap_or_default(), format!("{}: {e}", self.menu.slash_path()))
-        })
-    }
-}
-
-fn to_json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Bool(yes) => (*yes).into(),
-        Value::Number(n) => (*n).into(),
-        Value::Time(n) | Value::Rate(n) => (*n).into(),
-        Value::List(values) => values.iter().map(to_json).collect(),
-        other => other.to_string().into(),
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct List {
-    items: Vec<Item>,
-    next_id: u32,
-    /// Unique keys in use -> the item that holds them.
-    keys: HashMap<String, ItemId>,
-}
+use item::Values;
+use list::{List, name_key, unique_key};
 
 /// A whole configuration; equality is that of what was configured. [`Tree::new`] holds what a fresh router has.
 #[derive(Clone)]
 pub struct Tree {
     /// By [`Menu::index`].
-    menus: Vec<List>,
+    menus: Vec<Arc<List>>,
     /// Names of interfaces of all kinds -> menu index and item.
-    interfaces: HashMap<String, (usize, ItemId)>,
+    interfaces: Arc<HashMap<String, (usize, ItemId)>>,
 }
 
 /// The configured items, menu by menu; secrets are left out.
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for item in self.menus.iter().flat_map(|list| &list.items).filter(|item| !item.values.is_empty()) {
-            write!(f, "/{} {}", item.menu.path, item.id)?;
-            for (name, value) in &item.values {
-                match item.menu.property(name).is_some_and(Property::is_secret) {
+        let items = self.menus.iter().flat_map(|list| &list.items);
+        for item in items.filter(|item| !item.all_values().is_empty()) {
+            write!(f, "/{} {}", item.menu().path, item.id())?;
+            for (name, value) in item.values() {
+                match item.menu().property(name).is_some_and(Property::is_secret) {
                     true => write!(f, " {name}=***")?,
                     false => write!(f, " {name}={value}")?,
                 }
@@ -186,9 +53,9 @@ impl Default for Tree {
 
 impl PartialEq for Tree {
     fn eq(&self, other: &Tree) -> bool {
-        let told =
-            |list: &List| list.items.iter().filter(|i| !i.is_untouched_port()).cloned().collect::<Vec<_>>();
-        self.menus.iter().map(told).eq(other.menus.iter().map(told))
+        let told = |list: &List| list.items.iter().filter(|item| !item.is_untouched_port());
+        self.menus.len() == other.menus.len()
+            && self.menus.iter().zip(&other.menus).all(|(a, b)| Arc::ptr_eq(a, b) || told(a).eq(told(b)))
     }
 }
 
@@ -204,20 +71,20 @@ impl Tree {
 
     fn fresh() -> Tree {
         let mut tree = Tree {
-            menus: schema::menus().map(|_| List { next_id: 1, ..List::default() }).collect(),
-            interfaces: HashMap::new(),
+            menus: schema::menus().map(|_| Arc::default()).collect(),
+            interfaces: Arc::default(),
         };
         for menu in schema::menus() {
             if menu.kind == Kind::Settings {
-                tree.insert(menu, BTreeMap::new(), Some(0), None, None);
+                tree.insert(menu, Values::default(), Some(0), None, None);
             }
             for (number, default) in menu.defaults.iter().enumerate() {
-                let mut values = BTreeMap::new();
+                let mut values = Values::default();
                 for (name, text) in default.iter().filter(|(name, _)| *name != ".id") {
                     let parsed = menu.property(name).and_then(|p| Some((p, p.ty.parse(name, text).ok()?)));
                     debug_assert!(parsed.is_some(), "/{}: default {name}={text}", menu.path);
                     if let Some((property, value)) = parsed {
-                        store(&mut values, property, Some(value));
+                        values.store(property, Some(value));
                     }
                 }
                 let id = tree.insert(menu, values, u32::try_from(number).ok(), None, None);
@@ -243,17 +110,21 @@ impl Tree {
 
     /// One item by its id.
     pub fn item(&self, menu: &str, id: ItemId) -> Option<&Item> {
-        self.list(menu)?.items.iter().find(|item| item.id == id)
+        self.list(menu)?.get(id)
     }
 
     /// The interface of that name, of whichever kind; its menu is [`Item::menu`].
     pub fn interface(&self, name: &str) -> Option<&Item> {
         let (menu, id) = self.interfaces.get(name)?;
-        self.menus.get(*menu)?.items.iter().find(|item| item.id == *id)
+        self.menus.get(*menu)?.get(*id)
     }
 
     fn list(&self, menu: &str) -> Option<&List> {
-        self.menus.get(schema::menu(menu)?.index)
+        self.menus.get(schema::menu(menu)?.index).map(Arc::as_ref)
+    }
+
+    fn list_mut(&mut self, menu: &Menu) -> Option<&mut List> {
+        self.menus.get_mut(menu.index).map(Arc::make_mut)
     }
 
     pub(crate) fn all(&self, menu: &Menu) -> &[Item] {
@@ -261,13 +132,12 @@ impl Tree {
     }
 
     pub(crate) fn get(&self, menu: &Menu, id: ItemId) -> Option<&Item> {
-        self.all(menu).iter().find(|item| item.id == id)
+        self.menus.get(menu.index)?.get(id)
     }
 
     /// The item whose `name` is given, where names are unique in the menu.
     pub(crate) fn named(&self, menu: &Menu, name: &str) -> Option<ItemId> {
-        let key = menu.unique.iter().position(|u| u.by == ["name"])?;
-        self.menus.get(menu.index)?.keys.get(&format!("{key}\0{name}")).copied()
+        self.menus.get(menu.index)?.holder(&name_key(menu, name)?)
     }
 
     /// Adds an item at the end, or before another.
@@ -278,10 +148,11 @@ impl Tree {
         before: Option<ItemId>,
         span: Span,
     ) -> Result<ItemId, Fault> {
-        let mut values = BTreeMap::new();
+        let mut values = Values::default();
         for (property, value) in changes {
-            store(&mut values, property, value);
+            values.store(property, value);
         }
+        values.shrink();
         self.check_unique(menu, &values, None)?;
         Ok(self.insert(menu, values, None, before, Some(span)))
     }
@@ -294,27 +165,23 @@ impl Tree {
         changes: Changes,
         span: Span,
     ) -> Result<bool, Fault> {
-        let Some(old) = self.get(menu, id) else { return Err(Fault::new("no such item")) };
-        let mut values = old.values.clone();
+        let Some(old) = self.get(menu, id).cloned() else { return Err(Fault::new("no such item")) };
+        let mut values = old.all_values().clone();
         for (property, value) in changes {
-            store(&mut values, property, value);
+            values.store(property, value);
         }
-        if values == old.values {
+        if values == *old.all_values() {
             return Ok(false);
         }
         self.check_unique(menu, &values, Some(id))?;
-        let old_name = old.text("name");
-        let old_item = old.clone();
-        self.drop_keys(&old_item);
-        let Some(item) = self.menus.get_mut(menu.index).and_then(|l| l.items.iter_mut().find(|i| i.id == id))
-        else {
+        self.drop_keys(&old);
+        let Some(item) = self.list_mut(menu).and_then(|list| list.get_mut(id)) else {
             return Err(Fault::new("no such item"));
         };
-        item.values = values;
-        item.span = Some(span);
-        let item = item.clone();
-        self.add_keys(&item);
-        if let (Some(old), Some(new)) = (old_name, item.text("name"))
+        item.put(values, Some(span));
+        let new = item.clone();
+        self.add_keys(&new);
+        if let (Some(old), Some(new)) = (old.text("name"), new.text("name"))
             && old != new
         {
             self.rename(menu, &old, &new);
@@ -325,47 +192,46 @@ impl Tree {
     /// Removes items. What refers to one of them keeps its id in place of the name, as RouterOS does.
     pub(crate) fn remove(&mut self, menu: &'static Menu, ids: &[ItemId]) {
         let wanted: HashSet<ItemId> = ids.iter().copied().collect();
-        let gone: Vec<Item> = self.all(menu).iter().filter(|i| wanted.contains(&i.id)).cloned().collect();
-        if let Some(list) = self.menus.get_mut(menu.index) {
-            list.items.retain(|i| !wanted.contains(&i.id));
+        let gone: Vec<Item> = self.all(menu).iter().filter(|i| wanted.contains(&i.id())).cloned().collect();
+        if let Some(list) = self.list_mut(menu).filter(|_| !gone.is_empty()) {
+            list.items.retain(|item| !wanted.contains(&item.id()));
         }
         for item in &gone {
             self.drop_keys(item);
             if let Some(name) = item.text("name") {
-                self.rename(menu, &name, &item.id.to_string());
+                self.rename(menu, &name, &item.id().to_string());
             }
         }
     }
 
     /// Moves items before another one, or to the end.
     pub(crate) fn move_items(&mut self, menu: &Menu, ids: &[ItemId], before: Option<ItemId>) {
-        let wanted: HashSet<ItemId> = ids.iter().copied().collect();
-        let Some(list) = self.menus.get_mut(menu.index) else { return };
+        let places: HashMap<ItemId, usize> = ids.iter().enumerate().map(|(n, id)| (*id, n)).collect();
+        let Some(list) = self.list_mut(menu) else { return };
         let (mut moved, mut rest): (Vec<Item>, Vec<Item>) =
-            std::mem::take(&mut list.items).into_iter().partition(|i| wanted.contains(&i.id));
-        moved.sort_by_key(|item| ids.iter().position(|id| *id == item.id));
-        let place = before.and_then(|id| rest.iter().position(|i| i.id == id)).unwrap_or(rest.len());
+            std::mem::take(&mut list.items).into_iter().partition(|item| places.contains_key(&item.id()));
+        moved.sort_by_key(|item| places.get(&item.id()));
+        let place = before.and_then(|id| rest.iter().position(|i| i.id() == id)).unwrap_or(rest.len());
         rest.splice(place..place, moved);
-        list.items = rest;
+        list.reorder(rest);
     }
 
     /// Makes the port of that default name exist. Ports stand in the order of their names: ether2 before ether10.
     pub(crate) fn port(&mut self, menu: &'static Menu, default_name: &str) -> ItemId {
         let identity = menu.identity();
-        let same = |item: &&Item| item.text(identity).as_deref() == Some(default_name);
-        if let Some(item) = self.all(menu).iter().find(same) {
-            return item.id;
+        if let Some(item) = self.all(menu).iter().find(|item| item.has_text(identity, default_name)) {
+            return item.id();
         }
         let key = natural(default_name);
         let before = self
             .all(menu)
             .iter()
             .find(|item| item.text(identity).is_some_and(|name| natural(&name) > key))
-            .map(|item| item.id);
-        let mut values = BTreeMap::new();
+            .map(Item::id);
+        let mut values = Values::default();
         for name in [identity, "name"] {
             if let Some(property) = menu.property(name) {
-                store(&mut values, property, Some(Value::Text(default_name.to_owned())));
+                values.store(property, Some(Value::Text(default_name.to_owned())));
             }
         }
         self.insert(menu, values, Some(0), before, None)
@@ -377,7 +243,7 @@ impl Tree {
             return true;
         }
         for menu in schema::menus().filter(|m| m.interface && !m.ports.is_empty()) {
-            let taken = |item: &Item| item.text("default-name").as_deref() == Some(name);
+            let taken = |item: &Item| item.has_text("default-name", name);
             if is_port_name(menu, name) && !self.all(menu).iter().any(taken) {
                 self.port(menu, name);
                 return true;
@@ -391,7 +257,7 @@ impl Tree {
         schema::menus()
             .filter(|m| m.interface && !m.ports.is_empty())
             .flat_map(|m| self.all(m))
-            .find(|item| item.text("default-name").as_deref() == Some(default_name))?
+            .find(|item| item.has_text("default-name", default_name))?
             .text("name")
     }
 
@@ -405,13 +271,10 @@ impl Tree {
             Target::InterfaceOrList => {
                 self.interfaces.contains_key(name) || self.is_known(Target::Menu(LISTS), name)
             }
-            Target::Menu(path) => match schema::menu(path) {
-                Some(menu) => {
-                    self.named(menu, name).is_some()
-                        || self.all(menu).iter().any(|item| item.text("name").as_deref() == Some(name))
-                }
-                None => false,
-            },
+            Target::Menu(path) => schema::menu(path).is_some_and(|menu| match name_key(menu, name) {
+                Some(_) => self.named(menu, name).is_some(),
+                None => self.all(menu).iter().any(|item| item.has_text("name", name)),
+            }),
         }
     }
 
@@ -426,18 +289,17 @@ impl Tree {
     fn insert(
         &mut self,
         menu: &'static Menu,
-        values: BTreeMap<&'static str, Value>,
+        values: Values,
         builtin: Option<u32>,
         before: Option<ItemId>,
         span: Option<Span>,
     ) -> ItemId {
-        let Some(list) = self.menus.get_mut(menu.index) else { return ItemId(0) };
+        let Some(list) = self.list_mut(menu) else { return ItemId(0) };
         let id = ItemId(list.next_id);
-        list.next_id += 1;
-        let item = Item { id, menu, values, builtin, span };
-        let place =
-            before.and_then(|id| list.items.iter().position(|i| i.id == id)).unwrap_or(list.items.len());
-        list.items.insert(place, item.clone());
+        list.next_id = list.next_id.saturating_add(1);
+        let item = Item::new(id, menu, values, builtin, span);
+        let place = before.and_then(|id| list.position(id)).unwrap_or(list.items.len());
+        list.insert(place, item.clone());
         self.add_keys(&item);
         id
     }
@@ -446,22 +308,19 @@ impl Tree {
     fn give_id(&mut self, menu: &'static Menu, id: ItemId, new: ItemId) {
         let Some(mut item) = self.get(menu, id).cloned() else { return };
         self.drop_keys(&item);
-        item.id = new;
-        if let Some(list) = self.menus.get_mut(menu.index) {
-            list.items.iter_mut().filter(|i| i.id == id).for_each(|i| i.id = new);
+        item.give_id(new);
+        if let Some(list) = self.list_mut(menu) {
+            let mut items = std::mem::take(&mut list.items);
+            items.iter_mut().filter(|own| own.id() == id).for_each(|own| *own = item.clone());
+            list.reorder(items);
         }
         self.add_keys(&item);
     }
 
-    fn check_unique(
-        &self,
-        menu: &Menu,
-        values: &BTreeMap<&'static str, Value>,
-        own: Option<ItemId>,
-    ) -> Result<(), Fault> {
+    fn check_unique(&self, menu: &Menu, values: &Values, own: Option<ItemId>) -> Result<(), Fault> {
         let Some(list) = self.menus.get(menu.index) else { return Ok(()) };
         for (n, unique) in menu.unique.iter().enumerate() {
-            let taken = unique_key(menu, n, values).and_then(|key| list.keys.get(&key).copied());
+            let taken = unique_key(menu, n, values).and_then(|key| list.holder(&key));
             if taken.is_some_and(|id| Some(id) != own) {
                 return Err(Fault::new(unique.message.clone()));
             }
@@ -477,66 +336,93 @@ impl Tree {
     }
 
     fn add_keys(&mut self, item: &Item) {
-        let Some(list) = self.menus.get_mut(item.menu.index) else { return };
-        for n in 0..item.menu.unique.len() {
-            if let Some(key) = unique_key(item.menu, n, &item.values) {
-                list.keys.insert(key, item.id);
-            }
+        let menu = item.menu();
+        if let Some(list) = self.list_mut(menu) {
+            list.add_keys(item);
         }
-        if let (true, Some(name)) = (item.menu.interface, item.text("name")) {
-            self.interfaces.insert(name, (item.menu.index, item.id));
+        if let (true, Some(name)) = (menu.interface, item.text("name")) {
+            Arc::make_mut(&mut self.interfaces).insert(name, (menu.index, item.id()));
         }
     }
 
     fn drop_keys(&mut self, item: &Item) {
-        let Some(list) = self.menus.get_mut(item.menu.index) else { return };
-        for n in 0..item.menu.unique.len() {
-            if let Some(key) = unique_key(item.menu, n, &item.values) {
-                list.keys.remove(&key);
-            }
+        let menu = item.menu();
+        if let Some(list) = self.list_mut(menu) {
+            list.drop_keys(item);
         }
-        if let (true, Some(name)) = (item.menu.interface, item.text("name")) {
-            self.interfaces.remove(&name);
+        if let (true, Some(name)) = (menu.interface, item.text("name")) {
+            Arc::make_mut(&mut self.interfaces).remove(&name);
         }
     }
 
     /// Lets every reference to an item follow its new name.
     fn rename(&mut self, menu: &'static Menu, old: &str, new: &str) {
+        if NAMED.get(menu.index) != Some(&true) {
+            return;
+        }
         let targets: &[Target<'_>] = &[Target::Menu(&menu.path), Target::Interface];
         let targets = if menu.interface { targets } else { &targets[..1] };
-        for list in &mut self.menus {
-            let Some(owner) = list.items.first().map(|item| item.menu) else { continue };
+        for shared in &mut self.menus {
+            let Some(owner) = shared.items.first().map(Item::menu) else { continue };
             if !owner.has_references() {
                 continue;
             }
-            let mut changed = Vec::new();
-            for item in &mut list.items {
-                let before = item.clone();
-                for property in owner.properties.iter().filter(|p| p.ty.has_references()) {
-                    let Some(value) = item.values.get(property.name.as_str()) else { continue };
-                    let renamed =
-                        targets.iter().find_map(|target| property.ty.rename(value, *target, old, new));
-                    if let Some(value) = renamed {
-                        item.values.insert(&property.name, value);
-                    }
-                }
-                if before.values != item.values {
-                    changed.push((before, item.clone()));
+            let referring: Vec<&'static Property> =
+                owner.properties.iter().filter(|p| p.ty.has_references()).collect();
+            let mut renamed = Vec::new();
+            for (place, item) in shared.items.iter().enumerate() {
+                let changed: Vec<(&'static Property, Value)> = referring
+                    .iter()
+                    .filter_map(|property| {
+                        let value = item.value(&property.name)?;
+                        let new = targets.iter().find_map(|t| property.ty.rename(value, *t, old, new))?;
+                        Some((*property, new))
+                    })
+                    .collect();
+                if !changed.is_empty() {
+                    renamed.push((place, changed));
                 }
             }
-            for (before, after) in changed {
-                for n in 0..owner.unique.len() {
-                    if let Some(key) = unique_key(owner, n, &before.values) {
-                        list.keys.remove(&key);
-                    }
-                    if let Some(key) = unique_key(owner, n, &after.values) {
-                        list.keys.insert(key, after.id);
-                    }
+            if renamed.is_empty() {
+                continue;
+            }
+            let list = Arc::make_mut(shared);
+            for (place, changed) in renamed {
+                let Some(before) = list.items.get(place).cloned() else { continue };
+                let mut values = before.all_values().clone();
+                for (property, value) in changed {
+                    values.insert(&property.name, value);
+                }
+                let mut after = before.clone();
+                after.put(values, None);
+                list.drop_keys(&before);
+                list.add_keys(&after);
+                if let Some(item) = list.items.get_mut(place) {
+                    *item = after;
                 }
             }
         }
     }
 }
+
+/// By [`Menu::index`]: whether a property somewhere names items of the menu.
+static NAMED: LazyLock<Vec<bool>> = LazyLock::new(|| {
+    fn visit(ty: &Type, paths: &mut HashSet<String>) {
+        match ty {
+            Type::Reference(path) => {
+                paths.insert(path.clone());
+            }
+            Type::List(inner) | Type::Not(inner) | Type::Range(inner) | Type::Pair(inner) => {
+                visit(inner, paths);
+            }
+            Type::OneOf(types) => types.iter().for_each(|ty| visit(ty, paths)),
+            _ => {}
+        }
+    }
+    let mut paths = HashSet::from([LISTS.to_owned()]);
+    schema::menus().flat_map(|menu| &menu.properties).for_each(|p| visit(&p.ty, &mut paths));
+    schema::menus().map(|menu| menu.interface || paths.contains(&menu.path)).collect()
+});
 
 /// `*1A`
 pub(crate) fn is_id(text: &str) -> bool {
@@ -553,37 +439,6 @@ pub(crate) fn is_port_name(menu: &Menu, name: &str) -> bool {
                 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         })
     })
-}
-
-/// Stores a value, or nothing where it is the default.
-fn store(values: &mut BTreeMap<&'static str, Value>, property: &'static Property, value: Option<Value>) {
-    match value {
-        Some(value) if property.default.as_ref().is_none_or(|(_, default)| *default != value) => {
-            values.insert(&property.name, value);
-        }
-        _ => {
-            values.remove(property.name.as_str());
-        }
-    }
-}
-
-/// The text that makes an item the only one of its kind; None where nothing of it is set.
-fn unique_key(menu: &Menu, n: usize, values: &BTreeMap<&'static str, Value>) -> Option<String> {
-    let unique = menu.unique.get(n)?;
-    let mut key = n.to_string();
-    let mut any = false;
-    for name in &unique.by {
-        key.push('\0');
-        match values.get(name.as_str()) {
-            Some(value) => key.push_str(&value.to_string()),
-            None => match menu.property(name).and_then(|p| p.default.as_ref()) {
-                Some((text, _)) => key.push_str(text),
-                None => continue,
-            },
-        }
-        any = true;
-    }
-    any.then_some(key)
 }
 
 /// Orders `ether2` before `ether10`.

@@ -24,7 +24,7 @@ use crate::schema::{self, Kind, Menu};
 use crate::tree::{Item, Tree};
 use crate::value::Value;
 use crate::yaml_places::Places;
-use crate::{Outcome, exec};
+use crate::{Attempt, Outcome, exec};
 
 /// Texts longer than this are refused.
 const MAX_BYTES: usize = 64 << 20;
@@ -205,12 +205,12 @@ fn is_no_number(text: &str) -> bool {
 
 /// Takes a YAML text as a whole, on top of `base`, or refuses it with all its errors.
 pub fn from_yaml(base: &Tree, text: &str) -> Result<Outcome, Errors> {
-    let (outcome, errors, _) = take(base, text)?;
-    if errors.is_empty() { Ok(outcome) } else { Err(Errors(errors)) }
+    let Attempt { tree, statements, notes, errors, .. } = attempt(base, text)?;
+    if errors.is_empty() { Ok(Outcome { tree, statements, notes }) } else { Err(Errors(errors)) }
 }
 
-/// [`from_yaml`] with what could be taken beside the errors, and the number of entries that could not.
-pub(crate) fn take(base: &Tree, text: &str) -> Result<(Outcome, Vec<Error>, usize), Errors> {
+/// [`from_yaml`] with what could be taken beside the errors.
+pub(crate) fn attempt(base: &Tree, text: &str) -> Result<Attempt, Errors> {
     let nodes = text.bytes().filter(|b| matches!(b, b',' | b':' | b'\n' | b'[' | b'{' | b'*')).count();
     if text.len() > MAX_BYTES || nodes > MAX_NODES {
         return Err(Error::new(Span { line: 1, column: 1 }, "the text is too long").into());
@@ -234,7 +234,7 @@ pub(crate) fn take(base: &Tree, text: &str) -> Result<(Outcome, Vec<Error>, usiz
     session.finish_all();
     let exec::Session { mut errors, reports, notes, failed, .. } = session;
     name_places(&mut errors, &places);
-    Ok((Outcome { tree, statements: reports, notes }, errors, failed))
+    Ok(Attempt { tree, statements: reports, notes, errors, failed })
 }
 
 /// Puts the YAML path before what an error says.

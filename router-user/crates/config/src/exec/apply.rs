@@ -1,7 +1,5 @@
 //! Commands that change or read items.
 
-use std::collections::HashSet;
-
 use super::{Assign, Command, Operand, Outcome, Session, assign, error};
 use crate::error::{Error, Span, nearest};
 use crate::query;
@@ -11,128 +9,44 @@ use crate::value::Value;
 
 impl Session<'_> {
     /// Carries out one command that changes or reads items.
-    pub(super) fn apply(&mut self, command: Command, first: bool) -> Outcome<Operand> {
+    pub(super) fn apply(&mut self, mut command: Command, first: bool) -> Outcome<Operand> {
         let menu = command.menu;
+        let unknown = |command: &Command| {
+            error(command.verb_span, format!("bad command name {}", command.verb))
+        };
         match command.verb.as_str() {
-            "add" => self.add(&command, first),
-            "set" | "edit" | "reset" if menu.kind == Kind::Settings => {
-                let Some(id) = self.tree.all(menu).first().map(|i| i.id()) else {
-                    return error(command.span, "no such item");
-                };
-                self.set(&command, &[id], first)
+            "add" => return self.add(&command, first),
+            "remove" => return self.remove(&command, first),
+            "move" => return self.reorder(command, first),
+            "get" => return self.get(&command),
+            "edit" => {
+                return Err(Error::new(command.verb_span, "edit needs a terminal")
+                    .hint("set gives a property its value at once")
+                    .into());
             }
-            "set" => {
-                let ids = self.items(&command)?;
-                self.set(&command, &ids, first)
-            }
-            "comment" => {
-                let ids = self.items(&command)?;
-                self.set(&command, &ids, first)
-            }
-            "enable" | "disable" => {
-                let ids = self.items(&command)?;
-                let value = if command.verb == "disable" { "yes" } else { "no" };
-                if menu.property("disabled").is_none() {
-                    return error(command.verb_span, format!("bad command name {}", command.verb));
-                }
-                let mut command = command;
-                command.assigns = vec![assign("disabled", command.span, Some(value.into()), command.span)];
-                self.set(&command, &ids, first)
-            }
+            "set" => {}
+            "comment" => positional(&mut command, "comment")?,
             "unset" => {
-                let ids = self.items(&command)?;
-                let mut command = command;
-                for assign in &mut command.assigns {
-                    if assign.name == "value-name" {
-                        assign.name = assign.value.take().unwrap_or_default();
-                        assign.name_span = assign.value_span;
-                    }
+                positional(&mut command, "value-name")?;
+                unset(&mut command);
+            }
+            "enable" | "disable" if menu.property("disabled").is_none() => return unknown(&command),
+            "enable" | "disable" => {
+                refuse_arguments(&command)?;
+                let value = if command.verb == "disable" { "yes" } else { "no" };
+                command.assigns = vec![assign("disabled", command.span, Some(value.into()), command.span)];
+            }
+            "reset" => {
+                positional(&mut command, "value-name").or_else(|_| refuse_arguments(&command))?;
+                unset(&mut command);
+                if command.assigns.is_empty() {
+                    command.assigns = defaults(menu, command.span);
                 }
-                self.set(&command, &ids, first)
             }
-            "remove" => self.remove(&command, first),
-            "move" => self.reorder(command, first),
-            "get" => self.get(&command),
-            other => error(command.verb_span, format!("bad command name {other}")),
+            _ => return unknown(&command),
         }
-    }
-
-    fn add(&mut self, command: &Command, first: bool) -> Outcome<Operand> {
-        let menu = command.menu;
-        if menu.kind != Kind::List || menu.fixed {
-            return Err(Error::new(command.verb_span, "bad command name add")
-                .hint("the items of this menu can only be set")
-                .into());
-        }
-        if let Some((_, span)) = command.items.first() {
-            return error(*span, "expected end of command");
-        }
-        let mut changes = Changes::new();
-        let mut before = None;
-        let mut assigns = command.assigns.clone();
-        let mut place = |name: &str| -> Option<Assign> {
-            let i = assigns.iter().position(|a| a.name == name && menu.property(name).is_none())?;
-            Some(assigns.remove(i))
-        };
-        if let Some(at) = place("place-before") {
-            before = self.lookup(menu, &at.value.unwrap_or_default(), at.value_span)?.first().copied();
-        }
-        if let Some(from) = place("copy-from") {
-            let ids = self.lookup(menu, &from.value.unwrap_or_default(), from.value_span)?;
-            if let Some(item) = ids.first().and_then(|id| self.tree.get(menu, *id)) {
-                let copied = item
-                    .values()
-                    .filter_map(|(name, value)| Some((menu.property(name)?, Some(value.clone()))));
-                changes.extend(copied);
-            }
-        }
-        let written = self.changes(menu, &assigns)?;
-        changes.extend(written.iter().cloned());
-        let given: HashSet<&str> =
-            changes.iter().filter(|(_, v)| v.is_some()).map(|(p, _)| p.name.as_str()).collect();
-        let missing: Vec<&str> = menu
-            .properties
-            .iter()
-            .filter(|p| p.required && !given.contains(p.name.as_str()))
-            .map(|p| p.name.as_str())
-            .collect();
-        if !missing.is_empty() {
-            return error(command.span, format!("missing value(s) of argument(s) {}", missing.join(" ")));
-        }
-        self.name_new(menu, &mut changes);
-        if menu.repeatable && self.already_there(menu, &changes) {
-            self.note(command.span, &menu.path, "an identical item exists already".into());
-            self.finish(command, &written, first, None);
-            return Ok(Operand::Nothing);
-        }
-        let id =
-            self.tree.add(menu, changes, before, command.span).map_err(|fault| fault.at(command.span))?;
-        self.changed = true;
-        self.finish(command, &written, first, Some(id));
-        Ok(Operand::Added(id))
-    }
-
-    /// Interfaces that are added without a name get the next free one: `vlan1`.
-    fn name_new(&self, menu: &'static Menu, changes: &mut Changes) {
-        let Some(property) = menu.property("name").filter(|_| menu.interface) else { return };
-        if changes.iter().any(|(p, v)| p.name == "name" && v.is_some()) {
-            return;
-        }
-        let kind = menu.path.rsplit('/').next().unwrap_or("interface");
-        let free = (1u32..).map(|n| format!("{kind}{n}")).find(|name| self.tree.interface(name).is_none());
-        changes.push((property, free.map(Value::Text)));
-    }
-
-    fn already_there(&self, menu: &'static Menu, changes: &Changes) -> bool {
-        let name = changes.iter().find(|(p, _)| p.name == "name").and_then(|(_, v)| v.as_ref());
-        let Some(Value::Text(name)) = name else { return false };
-        let Some(item) = self.tree.named(menu, name).and_then(|id| self.tree.get(menu, id)) else {
-            return false;
-        };
-        let wanted =
-            changes.iter().filter(|(p, v)| v.is_some() && v.as_ref() != p.default.as_ref().map(|(_, d)| d));
-        item.values().count() == wanted.clone().count()
-            && wanted.clone().all(|(p, value)| item.value(&p.name) == value.as_ref())
+        let ids = self.items(&command)?;
+        self.set(&command, &ids, first)
     }
 
     fn set(&mut self, command: &Command, ids: &[ItemId], first: bool) -> Outcome<Operand> {
@@ -146,6 +60,7 @@ impl Session<'_> {
     }
 
     fn remove(&mut self, command: &Command, first: bool) -> Outcome<Operand> {
+        refuse_arguments(command)?;
         let ids = self.items(command)?;
         let builtin = |id: &ItemId| self.tree.get(command.menu, *id).is_some_and(|item| item.is_builtin());
         if ids.iter().any(builtin) {
@@ -162,17 +77,20 @@ impl Session<'_> {
     fn reorder(&mut self, mut command: Command, first: bool) -> Outcome<Operand> {
         let menu = command.menu;
         if !menu.ordered {
-            return error(command.span, "bad command name move");
+            return Err(Error::new(command.verb_span, "bad command name move")
+                .hint(format!("the order of items has no meaning in {}", menu.slash_path()))
+                .into());
         }
-        let mut destination = None;
-        if let Some(i) = command.assigns.iter().position(|a| a.name == "destination") {
-            let to = command.assigns.remove(i);
-            destination = self.lookup(menu, &to.value.unwrap_or_default(), to.value_span)?.first().copied();
-        } else if command.items.len() + usize::from(command.found.is_some()) > 1
+        if command.items.len() + usize::from(command.found.is_some()) > 1
             && let Some((text, span)) = command.items.pop()
         {
-            destination = self.lookup(menu, &text, span)?.first().copied();
+            command.assigns.push(assign("destination", span, Some(text), span));
         }
+        let mut destination = None;
+        if let Some(to) = take(&mut command.assigns, "destination") {
+            destination = self.lookup(menu, &to.value.unwrap_or_default(), to.value_span)?.first().copied();
+        }
+        refuse_arguments(&command)?;
         let ids = self.items(&command)?;
         self.tree.move_items(menu, &ids, destination);
         self.changed |= !ids.is_empty();
@@ -189,6 +107,7 @@ impl Session<'_> {
                 let (text, span) = words.remove(0);
                 self.lookup(menu, &text, span)?.first().copied()
             }
+            (None, Kind::List) => return error(command.span, "missing value(s) of argument(s) number"),
             _ => self.tree.all(menu).first().map(|item| item.id()),
         };
         let Some(item) = id.and_then(|id| self.tree.get(menu, id)) else {
@@ -196,6 +115,7 @@ impl Session<'_> {
         };
         let named = command.assigns.iter().find(|a| a.name == "value-name").and_then(|a| a.value.clone());
         let text = match named.or_else(|| words.first().map(|(text, _)| text.clone())) {
+            Some(name) if name == ".id" => item.id().to_string(),
             Some(name) => match menu.find_property(&name) {
                 Lookup::One(property) => item.text(&property.name).unwrap_or_default(),
                 _ => {
@@ -205,41 +125,132 @@ impl Session<'_> {
                 }
             },
             None => {
-                let pairs = menu
-                    .properties
-                    .iter()
-                    .filter_map(|p| Some(format!("{}={}", p.name, item.text(&p.name)?)));
-                pairs.collect::<Vec<_>>().join(";")
+                let id = (menu.kind == Kind::List).then(|| format!(".id={}", item.id()));
+                let values = menu.properties.iter();
+                let values = values.filter_map(|p| Some(format!("{}={}", p.name, item.text(&p.name)?)));
+                id.into_iter().chain(values).collect::<Vec<_>>().join(";")
             }
         };
         Ok(Operand::Text(text))
     }
 
-    /// The items a command speaks of.
+    /// The items a command speaks of; the record of a settings menu.
     fn items(&mut self, command: &Command) -> Outcome<Vec<ItemId>> {
+        let menu = command.menu;
+        if menu.kind == Kind::Settings {
+            return match (self.tree.all(menu).first(), command.items.first()) {
+                (_, Some((_, span))) => error(*span, "expected end of command"),
+                (Some(record), None) => Ok(vec![record.id()]),
+                (None, None) => error(command.span, "no such item"),
+            };
+        }
         if command.found.is_none() && command.items.is_empty() {
-            return error(command.span, "missing value(s) of argument(s) numbers");
+            return Err(Error::new(command.span, "missing value(s) of argument(s) numbers")
+                .hint(format!("{} which items? a name, a number, *id or [ find ... ]", command.verb))
+                .into());
         }
         let mut ids = command.found.clone().unwrap_or_default();
         for (text, span) in &command.items {
-            ids.extend(self.lookup(command.menu, text, *span)?);
+            ids.extend(self.lookup(menu, text, *span)?);
         }
         Ok(ids)
     }
 
-    /// Names, numbers, ranges and ids -> items.
-    fn lookup(&mut self, menu: &'static Menu, text: &str, span: Span) -> Outcome<Vec<ItemId>> {
+    /// Names, numbers, ranges and ids -> items. Numbers are those of the last `print`, where there was one.
+    pub(super) fn lookup(&mut self, menu: &'static Menu, text: &str, span: Span) -> Outcome<Vec<ItemId>> {
         let mut ids = Vec::new();
-        for part in text.split(',').filter(|p| !p.is_empty()) {
-            let found = query::item(self.tree, menu, part);
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let found = match (self.printed.get(&menu.index), numbers(part)) {
+                (Some(printed), Some((from, to))) => printed
+                    .get(from..=to)
+                    .filter(|ids| ids.iter().all(|id| self.tree.get(menu, *id).is_some()))
+                    .map(<[ItemId]>::to_vec)
+                    .unwrap_or_default(),
+                _ => query::item(self.tree, menu, part),
+            };
             if found.is_empty() {
-                let names =
-                    self.tree.all(menu).iter().filter_map(|i| i.text("name")).take(1000).collect::<Vec<_>>();
-                let e = Error::new(span, "no such item");
-                return Err(e.maybe(nearest(part, names.iter().map(String::as_str))).into());
+                return Err(self.no_such_item(menu, part, span).into());
             }
             ids.extend(found);
         }
         Ok(ids)
     }
+
+    fn no_such_item(&self, menu: &'static Menu, part: &str, span: Span) -> Error {
+        let items = self.tree.all(menu);
+        let error = Error::new(span, "no such item");
+        if numbers(part).is_some() || part.starts_with('*') {
+            return error.hint(match items.len() {
+                0 => format!("{} has no items", menu.slash_path()),
+                n => format!("{} has {n} items, numbers begin with 0", menu.slash_path()),
+            });
+        }
+        let names: Vec<String> = items.iter().filter_map(|item| item.text("name")).take(1000).collect();
+        let hint = nearest(part, names.iter().map(String::as_str));
+        error.maybe(hint.or_else(|| Some(format!("{} has no item {part}", menu.slash_path()))))
+    }
+}
+
+/// `2` and `2-4` as first and last number.
+fn numbers(part: &str) -> Option<(usize, usize)> {
+    let number = |text: &str| -> Option<usize> {
+        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+    };
+    match part.split_once('-') {
+        Some((from, to)) => Some((number(from)?, number(to)?)).filter(|(from, to)| from <= to),
+        None => number(part).map(|n| (n, n)),
+    }
+}
+
+pub(super) fn take(assigns: &mut Vec<Assign>, name: &str) -> Option<Assign> {
+    let place = assigns.iter().position(|a| a.name == name)?;
+    Some(assigns.remove(place))
+}
+
+/// Gives the last word without a name its name, where something before it names the items; the argument has to be there.
+fn positional(command: &mut Command, name: &str) -> Outcome<()> {
+    if command.assigns.iter().any(|a| a.name == name) {
+        return Ok(());
+    }
+    let items = usize::from(command.menu.kind != Kind::Settings && command.found.is_none());
+    if command.items.len() > items
+        && let Some((text, span)) = command.items.pop()
+    {
+        command.assigns.push(assign(name, span, Some(text), span));
+        return Ok(());
+    }
+    error(command.span, format!("missing value(s) of argument(s) {name}"))
+}
+
+/// `value-name=a,b` -> `!a !b`
+fn unset(command: &mut Command) {
+    while let Some(named) = take(&mut command.assigns, "value-name") {
+        for name in named.value.unwrap_or_default().split(',') {
+            command.assigns.push(assign(name, named.value_span, None, named.value_span));
+        }
+    }
+}
+
+fn refuse_arguments(command: &Command) -> Outcome<()> {
+    match command.assigns.first() {
+        Some(argument) => error(argument.name_span, "expected end of command"),
+        None => Ok(()),
+    }
+}
+
+/// Everything of an item that has a default, or none at all, as it is on a fresh router.
+fn defaults(menu: &Menu, span: Span) -> Vec<Assign> {
+    let own = |name: &str| matches!(name, "name" | "default-name" | "comment" | "disabled");
+    let properties = menu.properties.iter().filter(|p| !p.read_only && !p.required && !own(&p.name));
+    properties
+        .map(|p| {
+            let text = p.default.as_ref().map(|(text, _)| text.clone());
+            assign(&p.name, span, text, span)
+        })
+        .collect()
+}
+
+/// True where two values of a property are the same, one of them perhaps left at the default.
+pub(super) fn is_default(value: Option<&Value>, default: Option<&(String, Value)>) -> bool {
+    value == default.map(|(_, value)| value)
 }

@@ -45,6 +45,10 @@ impl Session<'_> {
                 return Err(e.maybe(hint));
             }
         };
+        if self.options.strict && property.also.contains(&assign.name) {
+            return Err(Error::new(assign.name_span, "expected end of command")
+                .hint(format!("RouterOS 7 has {} in its place", property.name)));
+        }
         if property.read_only {
             return Err(Error::new(assign.name_span, "expected end of command")
                 .hint(format!("{} can only be read", property.name)));
@@ -59,7 +63,7 @@ impl Session<'_> {
             return Ok((property, None));
         }
         let value = property.ty.parse(&property.name, text).map_err(|fault| fault.at(assign.value_span))?;
-        self.note_references(menu, property, &value, assign.value_span);
+        self.note_references(menu, property, &value, assign.value_span)?;
         Ok((property, Some(value)))
     }
 
@@ -70,11 +74,11 @@ impl Session<'_> {
         property: &'static Property,
         value: &Value,
         span: Span,
-    ) {
+    ) -> Result<(), Error> {
         // A default may name what a router does not have.
         let is_default = property.default.as_ref().is_some_and(|(_, default)| default == value);
         if is_default || !property.ty.has_references() {
-            return;
+            return Ok(());
         }
         let mut wanted: Vec<(Target<'static>, String)> = Vec::new();
         property.ty.references(value, &mut |target, name| wanted.push((target, name.to_owned())));
@@ -90,11 +94,16 @@ impl Session<'_> {
                     self.tree.is_known(target, &name) || self.tree.interface_or_port(&name)
                 }
             };
-            if !known {
-                let statement = self.current;
-                self.pending.push(Pending { menu, property, target, name, span, statement });
+            if known {
+                continue;
             }
+            let wanted = Pending { menu, property, target, name, span, statement: self.current };
+            if self.options.strict || self.options.stop {
+                return Err(self.unmatched(&wanted));
+            }
+            self.pending.push(wanted);
         }
+        Ok(())
     }
 
     pub(super) fn resolve_pending(&mut self) {
@@ -102,21 +111,8 @@ impl Session<'_> {
             if self.tree.is_known(wanted.target, &wanted.name) {
                 continue;
             }
-            let e = Error::new(
-                wanted.span,
-                format!("input does not match any value of {}", wanted.property.name),
-            );
-            let hint = match (self.tree.renamed_port(&wanted.name), wanted.target) {
-                (Some(name), Target::Interface | Target::InterfaceOrList) => {
-                    Some(format!("{} is named {name} here", wanted.name))
-                }
-                (_, Target::Menu(path)) if self.tree.candidates(wanted.target).is_empty() => {
-                    Some(format!("/{path} has no items"))
-                }
-                _ => nearest(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
-                    .or_else(|| Some(absent(&wanted))),
-            };
-            self.errors.push(e.maybe(hint));
+            let e = self.unmatched(&wanted);
+            self.errors.push(e);
             let before = self.reports.len();
             self.reports.retain(|report| report.span != wanted.statement);
             self.failed += usize::from(self.reports.len() < before);
@@ -124,6 +120,22 @@ impl Session<'_> {
                 return;
             }
         }
+    }
+
+    /// The error about a name that nothing has.
+    fn unmatched(&self, wanted: &Pending) -> Error {
+        let message = format!("input does not match any value of {}", wanted.property.name);
+        let hint = match (self.tree.renamed_port(&wanted.name), wanted.target) {
+            (Some(name), Target::Interface | Target::InterfaceOrList) => {
+                Some(format!("{} is named {name} here", wanted.name))
+            }
+            (_, Target::Menu(path)) if self.tree.candidates(wanted.target).is_empty() => {
+                Some(format!("/{path} has no items"))
+            }
+            _ => nearest(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
+                .or_else(|| Some(absent(wanted))),
+        };
+        Error::new(wanted.span, message).maybe(hint)
     }
 }
 

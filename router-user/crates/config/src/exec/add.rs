@@ -1,0 +1,118 @@
+//! `add`: copies, required arguments, names, place.
+
+use std::collections::HashSet;
+
+use super::apply::{is_default, take};
+use super::{Assign, Command, Operand, Outcome, Session, error};
+use crate::error::{Error, Span};
+use crate::schema::{Kind, Menu};
+use crate::tree::{Changes, ItemId};
+use crate::value::Value;
+
+impl Session<'_> {
+    pub(super) fn add(&mut self, command: &Command, first: bool) -> Outcome<Operand> {
+        let menu = command.menu;
+        if menu.kind != Kind::List || menu.fixed {
+            return Err(Error::new(command.verb_span, "bad command name add")
+                .hint("the items of this menu can only be set")
+                .into());
+        }
+        if let Some((_, span)) = command.items.first() {
+            return error(*span, "expected end of command");
+        }
+        let mut assigns = command.assigns.clone();
+        let before = self.place(menu, &mut assigns)?;
+        let mut changes = self.copied(menu, &mut assigns)?;
+        let written = self.changes(menu, &assigns)?;
+        changes.extend(written.iter().cloned());
+        missing(menu, &changes, command.span)?;
+        self.name_new(menu, &mut changes);
+        if menu.repeatable && self.already_there(menu, &changes) {
+            if self.options.strict {
+                return error(command.span, "failure: already have such item");
+            }
+            self.note(command.span, &menu.path, "an identical item exists already".into());
+            self.finish(command, &written, first, None);
+            return Ok(Operand::Nothing);
+        }
+        let id =
+            self.tree.add(menu, changes, before, command.span).map_err(|fault| fault.at(command.span))?;
+        self.changed = true;
+        self.finish(command, &written, first, Some(id));
+        Ok(Operand::Added(id))
+    }
+
+    /// `place-before=`
+    fn place(&mut self, menu: &'static Menu, assigns: &mut Vec<Assign>) -> Outcome<Option<ItemId>> {
+        let Some(at) = own(menu, assigns, "place-before") else { return Ok(None) };
+        if !menu.ordered {
+            return Err(Error::new(at.name_span, "expected end of command")
+                .hint(format!("the order of items has no meaning in {}", menu.slash_path()))
+                .into());
+        }
+        Ok(self.lookup(menu, &at.value.unwrap_or_default(), at.value_span)?.first().copied())
+    }
+
+    /// `copy-from=`: the values of another item, for those that are not given.
+    fn copied(&mut self, menu: &'static Menu, assigns: &mut Vec<Assign>) -> Outcome<Changes> {
+        let Some(from) = own(menu, assigns, "copy-from") else { return Ok(Changes::new()) };
+        let ids = self.lookup(menu, &from.value.unwrap_or_default(), from.value_span)?;
+        let Some(item) = ids.first().and_then(|id| self.tree.get(menu, *id)) else {
+            return error(from.value_span, "no such item");
+        };
+        Ok(item
+            .values()
+            .filter_map(|(name, value)| Some((menu.property(name)?, Some(value.clone()))))
+            .filter(|(property, _)| !property.read_only)
+            .collect())
+    }
+
+    /// Interfaces that are added without a name get the next free one: `vlan1`.
+    fn name_new(&self, menu: &'static Menu, changes: &mut Changes) {
+        let Some(property) = menu.property("name").filter(|_| menu.interface) else { return };
+        if changes.iter().any(|(p, v)| p.name == "name" && v.is_some()) {
+            return;
+        }
+        let kind = menu.path.rsplit('/').next().unwrap_or("interface");
+        let free = (1u32..).map(|n| format!("{kind}{n}")).find(|name| self.tree.interface(name).is_none());
+        changes.push((property, free.map(Value::Text)));
+    }
+
+    fn already_there(&self, menu: &'static Menu, changes: &Changes) -> bool {
+        let name = changes.iter().find(|(p, _)| p.name == "name").and_then(|(_, v)| v.as_ref());
+        let Some(Value::Text(name)) = name else { return false };
+        let Some(item) = self.tree.named(menu, name).and_then(|id| self.tree.get(menu, id)) else {
+            return false;
+        };
+        let wanted =
+            changes.iter().filter(|(p, v)| v.is_some() && !is_default(v.as_ref(), p.default.as_ref()));
+        item.values().count() == wanted.clone().count()
+            && wanted.clone().all(|(p, value)| item.value(&p.name) == value.as_ref())
+    }
+}
+
+/// An argument of `add` itself, where no property has its name.
+fn own(menu: &Menu, assigns: &mut Vec<Assign>, name: &str) -> Option<Assign> {
+    menu.property(name).is_none().then(|| take(assigns, name))?
+}
+
+/// What `add` needs and didn't get: the names in the order of RouterOS, or its words where one of several is needed.
+fn missing(menu: &Menu, changes: &Changes, span: Span) -> Outcome<()> {
+    let given: HashSet<&str> =
+        changes.iter().filter(|(_, v)| v.is_some()).map(|(p, _)| p.name.as_str()).collect();
+    let absent = |names: &[String]| -> Vec<String> {
+        names.iter().filter(|name| !given.contains(name.as_str())).cloned().collect()
+    };
+    let missing = absent(&menu.required);
+    if !missing.is_empty() {
+        return error(span, format!("missing value(s) of argument(s) {}", missing.join(" ")));
+    }
+    for needed in &menu.any_of {
+        if absent(&needed.names).len() == needed.names.len() {
+            let hint = format!("give one of {}", needed.names.join(", "));
+            let hint = (!needed.names.is_empty()).then_some(hint);
+            return Err(Error::new(span, needed.message.clone()).maybe(hint).into());
+        }
+    }
+    Ok(())
+}
