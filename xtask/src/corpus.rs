@@ -1,9 +1,11 @@
 //! `cargo xtask corpus FOLDER`: how much of the RouterOS language is taken, measured on a folder of real material.
 //!
 //! Any of these may be there: `corpus/*.rsc` (configurations; without that folder, the `.rsc` files of the folder itself),
-//! `seed-commands.rsc` (lines that have to be accepted), `required-args*.jsonl` (what `add` without arguments says).
+//! `seed-commands.rsc` (lines that have to be accepted), `oracle/parse-results.jsonl` (scripts with what a real parser made of
+//! them), `required-args*.jsonl` (what `add` without arguments says).
 
 mod files;
+mod oracle;
 mod required;
 mod seed;
 mod size;
@@ -80,6 +82,10 @@ pub fn run(options: &Options) -> Result<()> {
     let scripts: Vec<PathBuf> = scripts.into_iter().filter(|path| *path != seed).collect();
     if !scripts.is_empty() {
         figures.extend(files::figures(&scripts)?);
+    }
+    let oracle = folder.join("oracle/parse-results.jsonl");
+    if oracle.is_file() {
+        figures.extend(oracle::figures(&oracle)?);
     }
     for list in found(folder, |name| name.starts_with("required-args") && name.ends_with(".jsonl"))? {
         figures.push(required::figure(&list)?);

@@ -71,7 +71,14 @@ impl Counts {
     fn figures(self, files: usize) -> Vec<Figure> {
         vec![
             Figure::share("files read to their end", self.parsed, files, "all", 100.0, self.unread),
-            Figure::share("statements accepted", self.accepted, self.statements, "99.5 %", 99.5, self.refused),
+            Figure::share(
+                "statements accepted",
+                self.accepted,
+                self.statements,
+                "99.5 %",
+                99.5,
+                self.refused,
+            ),
             Figure {
                 name: "files without an error".into(),
                 got: format!("{} of {files}", self.clean),

@@ -33,6 +33,8 @@ pub use types::{Family, Type};
 pub use value::{Prefix, Value};
 pub use yaml::{from_yaml, to_yaml};
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// Why a line, or a property of it, does nothing on this host; or what it was taken for.
@@ -133,9 +135,20 @@ pub fn attempt(base: &Tree, text: &str, options: &ImportOptions) -> Attempt {
     let mut tree = base.clone();
     let mut session = exec::Session::new(&mut tree, &NoRows);
     session.options = *options;
-    session.run(text);
+    session.run(&from_line(text, options.from_line));
     let exec::Session { errors, reports, notes, failed, .. } = session;
     Attempt { tree, statements: reports, notes, errors, failed }
+}
+
+/// The text with empty lines before that line, so that places stay what they are.
+fn from_line(text: &str, line: u32) -> Cow<'_, str> {
+    let skipped = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+    if skipped == 0 {
+        return text.into();
+    }
+    let ends: usize = text.split_inclusive('\n').take(skipped).map(str::len).sum();
+    let (before, rest) = text.split_at(ends);
+    ("\n".repeat(before.matches('\n').count()) + rest).into()
 }
 
 /// [`import`] for a file's bytes, which have to be UTF-8.

@@ -53,7 +53,9 @@ impl Default for Tree {
 
 impl PartialEq for Tree {
     fn eq(&self, other: &Tree) -> bool {
-        let told = |list: &List| list.items.iter().filter(|item| !item.is_untouched_port());
+        fn told(list: &List) -> impl Iterator<Item = &Item> {
+            list.items.iter().filter(|item| !item.is_untouched_port())
+        }
         self.menus.len() == other.menus.len()
             && self.menus.iter().zip(&other.menus).all(|(a, b)| Arc::ptr_eq(a, b) || told(a).eq(told(b)))
     }
@@ -70,10 +72,8 @@ impl Tree {
     }
 
     fn fresh() -> Tree {
-        let mut tree = Tree {
-            menus: schema::menus().map(|_| Arc::default()).collect(),
-            interfaces: Arc::default(),
-        };
+        let mut tree =
+            Tree { menus: schema::menus().map(|_| Arc::default()).collect(), interfaces: Arc::default() };
         for menu in schema::menus() {
             if menu.kind == Kind::Settings {
                 tree.insert(menu, Values::default(), Some(0), None, None);

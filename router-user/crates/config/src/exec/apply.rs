@@ -11,9 +11,8 @@ impl Session<'_> {
     /// Carries out one command that changes or reads items.
     pub(super) fn apply(&mut self, mut command: Command, first: bool) -> Outcome<Operand> {
         let menu = command.menu;
-        let unknown = |command: &Command| {
-            error(command.verb_span, format!("bad command name {}", command.verb))
-        };
+        let unknown =
+            |command: &Command| error(command.verb_span, format!("bad command name {}", command.verb));
         match command.verb.as_str() {
             "add" => return self.add(&command, first),
             "remove" => return self.remove(&command, first),

@@ -45,8 +45,8 @@ impl List {
     }
 
     pub fn insert(&mut self, place: usize, item: Item) {
-        self.ascending &= place == self.items.len()
-            && self.items.last().is_none_or(|last| last.id() < item.id());
+        self.ascending &=
+            place == self.items.len() && self.items.last().is_none_or(|last| last.id() < item.id());
         self.items.insert(place.min(self.items.len()), item);
     }
 
