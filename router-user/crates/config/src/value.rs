@@ -177,13 +177,14 @@ fn parse_seconds(text: &str) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(ms)
 }
 
-/// `10M`, `512k`, `1G`, `1.5M`, `1KiB`, `unlimited`.
+/// `10M`, `512k`, `1G`, `1.5M`, `1KiB`, `35.0Mbps`, `unlimited`.
 pub(crate) fn parse_rate(text: &str) -> Option<u64> {
     if text == "unlimited" {
         return Some(0);
     }
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let factor: u64 = match text.get(end..)? {
+    let unit = text.get(end..)?;
+    let factor: u64 = match unit.strip_suffix("bps").unwrap_or(unit) {
         "" => 1,
         "k" | "K" => 1_000,
         "M" => 1_000_000,
@@ -292,6 +293,8 @@ mod tests {
     fn rates_numbers_and_addresses() {
         assert_eq!(parse_rate("1.5M").map(|r| Value::Rate(r).to_string()).as_deref(), Some("1500k"));
         assert_eq!(parse_rate("2KiB"), Some(2048));
+        assert_eq!(parse_rate("35.0Mbps"), Some(35_000_000));
+        assert_eq!(parse_rate("35 Mbps"), None);
         assert_eq!(parse_rate("unlimited"), Some(0));
         assert_eq!(parse_number("0x8000"), Some(32768));
         assert_eq!(parse_number("-0x-8000000000000000"), None);
