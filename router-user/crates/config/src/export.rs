@@ -162,7 +162,7 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         }
         let shown = options.verbose || property.always && item.builtin().is_none();
         match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
-            Some(value) => words.push(property_word(property, value)),
+            Some(value) => words.push(property_word(menu, property, value)),
             None if options.verbose && property.unset => {
                 words.push(Word::plain(format!("!{}", property.name)))
             }
@@ -174,6 +174,7 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
 
 /// How a built-in item is named in `set`.
 fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
+    // What has an id of its own from the start is named by it.
     let original = |name: &str| menu.defaults.get(usize::try_from(builtin).ok()?)?.get(name).cloned();
     match menu.refer {
         Refer::DefaultName => {
@@ -182,6 +183,7 @@ fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
         }
         Refer::Default => "[ find default=yes ]".into(),
         Refer::Name if !menu.ports.is_empty() => quote(&item.text(menu.identity()).unwrap_or_default()),
+        Refer::Name if original(".id").is_some() => item.id().to_string(),
         Refer::Name => match original("name").or_else(|| item.text("name")) {
             Some(name) => quote(&name),
             None => number.to_string(),
@@ -208,9 +210,13 @@ pub(crate) fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool
     }
 }
 
-fn property_word(property: &Property, value: &Value) -> Word {
+fn property_word(menu: &Menu, property: &Property, value: &Value) -> Word {
     match (&property.ty, value) {
         (Type::Switch, Value::Bool(true)) => Word::plain(&property.name),
+        // The rights of a group of users are one string to RouterOS.
+        _ if menu.path == "user/group" && property.name == "policy" => {
+            Word { head: "policy=".into(), value: quoted(&value.to_string()) }
+        }
         _ => Word::assign(&property.name, &value.to_string()),
     }
 }

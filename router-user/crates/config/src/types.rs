@@ -223,6 +223,10 @@ impl Type {
             (Type::List(inner), Value::List(values)) => {
                 values.iter().for_each(|v| inner.references(v, found))
             }
+            (Type::Pair(inner), Value::Pair(one, other)) => {
+                inner.references(one, found);
+                inner.references(other, found);
+            }
             (Type::Not(inner), Value::Not(value)) => inner.references(value, found),
             (Type::Not(inner), value) => inner.references(value, found),
             (Type::OneOf(types), value) => {
@@ -245,7 +249,7 @@ impl Type {
     pub(crate) fn has_references(&self) -> bool {
         match self {
             Type::Interface | Type::InterfaceOrList | Type::Reference(_) | Type::Gateway(_) => true,
-            Type::List(inner) | Type::Not(inner) => inner.has_references(),
+            Type::List(inner) | Type::Not(inner) | Type::Pair(inner) => inner.has_references(),
             Type::OneOf(types) => types.iter().any(Type::has_references),
             _ => false,
         }
@@ -266,6 +270,9 @@ impl Type {
                     _ => value.clone(),
                 },
                 Value::Not(inner) => Value::Not(Box::new(replace(inner, old, new))),
+                Value::Pair(one, other) => {
+                    Value::Pair(Box::new(replace(one, old, new)), Box::new(replace(other, old, new)))
+                }
                 Value::List(values) => Value::List(values.iter().map(|v| replace(v, old, new)).collect()),
                 other => other.clone(),
             }
