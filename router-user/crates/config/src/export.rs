@@ -160,7 +160,7 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         if hidden || property.read_only || is_identity(menu, item, property) {
             continue;
         }
-        let shown = options.verbose || property.always && item.builtin().is_none();
+        let shown = options.verbose || (property.always || property.required) && item.builtin().is_none();
         match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
             Some(value) => words.push(property_word(menu, property, value)),
             None if options.verbose && property.unset => {
@@ -188,8 +188,16 @@ fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
             Some(name) => quote(&name),
             None => number.to_string(),
         },
-        Refer::Number => number.to_string(),
+        Refer::Number => port_number(menu, item).unwrap_or(number).to_string(),
     }
+}
+
+/// The number that a port's name gives it, whether or not all before it are known.
+fn port_number(menu: &Menu, item: &Item) -> Option<usize> {
+    let name = item.text(menu.identity()).filter(|_| !menu.ports.is_empty())?;
+    let number =
+        menu.ports.iter().find_map(|prefix| name.strip_prefix(prefix.as_str())?.parse::<usize>().ok())?;
+    number.checked_sub(menu.first_port)
 }
 
 /// Properties of a built-in item that are as they were, and that the reference already tells.

@@ -131,7 +131,7 @@ fn entry(menu: &'static Menu, item: &Item) -> Option<Entry> {
         }
     }
     for property in &menu.properties {
-        let shown = if property.always && item.builtin().is_none() {
+        let shown = if (property.always || property.required) && item.builtin().is_none() {
             item.effective(&property.name)
         } else {
             item.value(&property.name)
