@@ -63,6 +63,11 @@ pub enum Verb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Print how a real router's parser reads a script: full names, arguments, operators; or its first error
+    Parse {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Print the running configuration
     Export(Export),
     /// Print a menu's items: routerctl print ip/address

@@ -64,6 +64,21 @@ fn for_reader(file: &FileReport, text: &str) -> anyhow::Result<()> {
     show::print(&out)
 }
 
+pub fn parse(path: &Path) -> anyhow::Result<ExitCode> {
+    let text = files::read(path)?;
+    match config::listing(&text) {
+        Ok(listing) => {
+            show::print(&listing)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            let failure = files::failure(&error.into());
+            eprint!("{}", files::explain(&path.display().to_string(), &text, &failure.errors));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
 pub fn convert(to: Syntax, path: &Path) -> anyhow::Result<ExitCode> {
     let text = files::read(path)?;
     let base = Tree::new();

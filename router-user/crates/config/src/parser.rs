@@ -254,6 +254,7 @@ impl<'t> Parser<'t> {
             Some(b'/' | b':') => {
                 self.cursor.skip(1);
                 self.lost = false;
+                self.cursor.blanks();
                 self.path(Arc::from(""), true)?
             }
             _ => self.path(self.here.clone(), false)?,

@@ -353,6 +353,9 @@ impl Parser<'_> {
                     "the variable {word} is not declared; :local {word} or :global {word} does it"
                 )))
             }
+            Expr::Variable(word) if matches!(word.as_str(), "and" | "or" | "in") => {
+                Err(Error::new(span, "syntax error").hint(format!("{word} is an operator")))
+            }
             _ => Ok(name),
         }
     }
@@ -468,6 +471,19 @@ pub(super) fn is_argument_byte(byte: u8) -> bool {
 pub(super) fn is_value_byte(byte: u8) -> bool {
     !matches!(
         byte,
-        b' ' | b'\t' | b'\r' | b'\n' | b';' | b'[' | b']' | b'{' | b'}' | b'(' | b')' | b'"' | b'$' | b'='
+        b' ' | b'\t'
+            | b'\r'
+            | b'\n'
+            | b';'
+            | b'['
+            | b']'
+            | b'{'
+            | b'}'
+            | b'('
+            | b')'
+            | b'"'
+            | b'$'
+            | b'='
+            | b'\\'
     )
 }
