@@ -175,3 +175,21 @@ fn export_of_a_branch_hides_secrets_unless_told_and_knows_its_words() {
     assert_eq!(run(&mut t, "/export").unwrap().text, export(&t, &ExportOptions::default()));
     assert!(run(&mut t, "/export sideways").is_err());
 }
+
+#[test]
+fn a_part_of_a_configuration_may_name_what_another_part_makes() {
+    let rule = "/ip firewall filter add chain=input in-interface=lan in-interface-list=TRUSTED\n";
+    let outcome = import(&Tree::new(), rule).unwrap();
+    let reasons: Vec<&str> = outcome.notes.iter().map(|n| n.reason.as_str()).collect();
+    assert!(reasons.contains(&"in-interface: there is no lan here; inactive"), "{reasons:?}");
+    assert!(reasons.contains(&"in-interface-list: there is no TRUSTED here; inactive"), "{reasons:?}");
+    let whole = format!("/interface bridge add name=bridge1\n/interface list add name=LAN\n{rule}");
+    let errors = import(&Tree::new(), &whole).unwrap_err();
+    assert_eq!(
+        errors.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "input does not match any value of in-interface (line 3 column 50)",
+            "input does not match any value of in-interface-list (line 3 column 72)",
+        ]
+    );
+}

@@ -3,7 +3,7 @@
 use super::{Assign, Outcome, Pending, Session};
 use crate::error::{Error, Errors, Span, nearest};
 use crate::parser::MAX_ERRORS;
-use crate::schema::{Lookup, Menu, Property};
+use crate::schema::{Effect, Lookup, Menu, Property};
 use crate::tree::{Changes, is_id};
 use crate::types::Target;
 use crate::value::Value;
@@ -109,6 +109,12 @@ impl Session<'_> {
     pub(super) fn resolve_pending(&mut self) {
         for wanted in std::mem::take(&mut self.pending) {
             if self.tree.is_known(wanted.target, &wanted.name) {
+                continue;
+            }
+            // A part of a configuration names what another part makes.
+            if wanted.menu.effect != Effect::Enforced && !self.tree.has_any(wanted.target) {
+                let reason = format!("{}: there is no {} here; inactive", wanted.property.name, wanted.name);
+                self.note(wanted.statement, &wanted.menu.path, reason);
                 continue;
             }
             let e = self.unmatched(&wanted);
