@@ -6,6 +6,7 @@
 #[path = "../netns/support.rs"]
 #[expect(dead_code, reason = "made for the scenarios in namespaces, which use all of it")]
 mod support;
+mod unit;
 
 use std::{
     env,

@@ -20,7 +20,7 @@ const DEBIAN_PAIR: [&str; 4] = ["rustc-web", "rust-web-src", "cargo-web", "llvm-
 const DEBIAN_LINKER: [&str; 4] = ["build-essential", "pkg-config", "zlib1g-dev", "libzstd-dev"];
 /// Program -> Debian package.
 const DEMO: [(&str, &str); 3] = [("ip", "iproute2"), ("ethtool", "ethtool"), ("ping", "iputils-ping")];
-const TEST: [(&str, &str); 10] = [
+const TEST: [(&str, &str); 12] = [
     ("nft", "nftables"),
     ("tcpdump", "tcpdump"),
     ("iperf3", "iperf3"),
@@ -28,6 +28,8 @@ const TEST: [(&str, &str); 10] = [
     ("bpftool", "bpftool"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
+    ("systemctl", "systemd"),
+    ("strip", "binutils"),
     ("depmod", "kmod"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),

@@ -47,12 +47,11 @@ impl Applied {
 
 /// A step that the kernel refused; all steps before it have been undone.
 #[derive(Debug, thiserror::Error)]
-#[error("{step}: {source}")]
+#[error("{step}: {cause}")]
 pub struct Failed {
     /// The step, as in the diff.
     pub step: String,
-    #[source]
-    pub source: Error,
+    pub cause: Error,
     /// What could not be undone, each as a sentence; empty as a rule.
     pub undo_errors: Vec<String>,
 }
@@ -60,20 +59,20 @@ pub struct Failed {
 impl Kernel {
     /// Does the steps in their order. If one fails, those before it are undone in reverse order.
     pub async fn apply(&self, steps: Vec<Step>) -> Result<Applied, Failed> {
-        let failed = |step: String, source| Failed { step, source, undo_errors: Vec::new() };
+        let failed = |step: String, cause| Failed { step, cause, undo_errors: Vec::new() };
         self.originals().record(&steps).map_err(|e| failed("write down what the host has".to_owned(), e))?;
         let mut applied = Applied::default();
         for step in &steps {
-            if let Err(source) = self.run(&step.op).await {
+            if let Err(cause) = self.run(&step.op).await {
                 let undo_errors = self.undo_all(applied).await;
-                return Err(Failed { step: step.to_string(), source, undo_errors });
+                return Err(Failed { step: step.to_string(), cause, undo_errors });
             }
             applied.inverses.push(step.inverse.clone());
         }
         let settled = self.originals().settle(&steps);
-        if let Err(source) = settled {
+        if let Err(cause) = settled {
             let undo_errors = self.undo_all(applied).await;
-            return Err(Failed { undo_errors, ..failed("write down what the host has".to_owned(), source) });
+            return Err(Failed { undo_errors, ..failed("write down what the host has".to_owned(), cause) });
         }
         Ok(applied)
     }
@@ -131,7 +130,7 @@ impl Kernel {
             }
             Op::Sysctl { key, value } => sysctl::write(key, value),
             Op::Hostname(name) => rustix::system::sethostname(name.as_bytes())
-                .map_err(|e| Error::Refused { source: e.into(), reason: String::new() }),
+                .map_err(|e| Error::Refused { cause: e.into(), reason: String::new() }),
         }
     }
 

@@ -5,53 +5,38 @@ use std::path::PathBuf;
 
 use rtnetlink::packet_core::ErrorMessage;
 
+/// Each says its cause itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("open a netlink socket: {0}")]
-    Open(#[source] io::Error),
-    #[error("read {what} from the kernel: {source}")]
-    Read {
-        what: &'static str,
-        #[source]
-        source: Box<rtnetlink::Error>,
-    },
+    Open(io::Error),
+    #[error("read {what} from the kernel: {cause}")]
+    Read { what: &'static str, cause: Box<rtnetlink::Error> },
     /// The kernel refused; `reason` is its own explanation where it gave one, else empty.
-    #[error("{source}{}{reason}", if reason.is_empty() { "" } else { ": " })]
-    Refused {
-        #[source]
-        source: io::Error,
-        reason: String,
-    },
+    #[error("{cause}{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    Refused { cause: io::Error, reason: String },
     #[error("the netlink connection is gone")]
     Gone,
-    #[error("{}: {source}", path.display())]
-    File {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("{}: {source}", path.display())]
-    Originals {
-        path: PathBuf,
-        #[source]
-        source: serde_json::Error,
-    },
+    #[error("{}: {cause}", path.display())]
+    File { path: PathBuf, cause: io::Error },
+    #[error("{}: {cause}", path.display())]
+    Originals { path: PathBuf, cause: serde_json::Error },
     #[error("{0}")]
     Undo(String),
     #[error("start the watch thread: {0}")]
-    Thread(#[source] io::Error),
+    Thread(io::Error),
 }
 
 impl Error {
     /// From a negative acknowledgement of a socket with extended and capped acknowledgements.
     pub(crate) fn refused(message: &ErrorMessage) -> Error {
-        Error::Refused { source: message.to_io(), reason: explanation(&message.header).unwrap_or_default() }
+        Error::Refused { cause: message.to_io(), reason: explanation(&message.header).unwrap_or_default() }
     }
 
     /// The errno, where the kernel gave one.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
-            Error::Refused { source, .. } | Error::File { source, .. } => source.raw_os_error(),
+            Error::Refused { cause, .. } | Error::File { cause, .. } => cause.raw_os_error(),
             _ => None,
         }
     }

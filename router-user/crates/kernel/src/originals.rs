@@ -45,10 +45,9 @@ impl Originals {
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(originals),
-            Err(source) => return Err(Error::File { path, source }),
+            Err(cause) => return Err(Error::File { path, cause }),
         };
-        let found: Host =
-            serde_json::from_slice(&text).map_err(|source| Error::Originals { path, source })?;
+        let found: Host = serde_json::from_slice(&text).map_err(|cause| Error::Originals { path, cause })?;
         if (&found.boot, found.namespace) == (&originals.host.boot, originals.host.namespace) {
             originals.host = found;
         }
@@ -85,8 +84,8 @@ impl Originals {
         self.host = here();
         match &self.path {
             Some(path) => match std::fs::remove_file(path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Error::File { path: path.clone(), source })
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::File { path: path.clone(), cause })
                 }
                 _ => Ok(()),
             },
@@ -97,8 +96,8 @@ impl Originals {
     fn save(&self) -> Result<(), Error> {
         let Some(path) = &self.path else { return Ok(()) };
         let text = serde_json::to_vec_pretty(&self.host)
-            .map_err(|source| Error::Originals { path: path.clone(), source })?;
-        write_atomically(path, &text).map_err(|source| Error::File { path: path.clone(), source })
+            .map_err(|cause| Error::Originals { path: path.clone(), cause })?;
+        write_atomically(path, &text).map_err(|cause| Error::File { path: path.clone(), cause })
     }
 }
 

@@ -24,7 +24,7 @@ impl Kernel {
                 return Ok(Some(format!("{family} policy rule {priority}")));
             }
             let mut routes = Box::pin(self.route_messages(family));
-            while let Some(route) = routes.try_next().await.map_err(|source| read("routes", source))? {
+            while let Some(route) = routes.try_next().await.map_err(|cause| read("routes", cause))? {
                 if let Some(why) = depends_on_more(&route) {
                     return Ok(Some(why));
                 }

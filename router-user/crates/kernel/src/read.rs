@@ -89,7 +89,7 @@ impl Kernel {
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut stream = Box::pin(self.route_messages(family));
-            while let Some(message) = stream.try_next().await.map_err(|source| read("routes", source))? {
+            while let Some(message) = stream.try_next().await.map_err(|cause| read("routes", cause))? {
                 // Routes for a type of service or a source are none of ours, nor in the way of ours.
                 let special = message.header.tos != 0 || message.header.source_prefix_length != 0;
                 if let Some(route) = route(&message).filter(|_| !special)
@@ -125,11 +125,11 @@ pub(crate) async fn collect<T>(
     what: &'static str,
     stream: impl Stream<Item = Result<T, rtnetlink::Error>>,
 ) -> Result<Vec<T>, Error> {
-    stream.try_collect().await.map_err(|source| read(what, source))
+    stream.try_collect().await.map_err(|cause| read(what, cause))
 }
 
-pub(crate) fn read(what: &'static str, source: rtnetlink::Error) -> Error {
-    Error::Read { what, source: Box::new(source) }
+pub(crate) fn read(what: &'static str, cause: rtnetlink::Error) -> Error {
+    Error::Read { what, cause: Box::new(cause) }
 }
 
 /// True in the initial network namespace. That one alone shows the limits of the whole host, and it can be told without

@@ -14,12 +14,12 @@ pub(crate) fn read(key: &str) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(path(key)) {
         Ok(text) => Ok(Some(text.trim_end().to_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { path: path(key), source }),
+        Err(cause) => Err(Error::File { path: path(key), cause }),
     }
 }
 
 pub(crate) fn write(key: &str, value: &str) -> Result<(), Error> {
-    std::fs::write(path(key), value).map_err(|source| Error::File { path: path(key), source })
+    std::fs::write(path(key), value).map_err(|cause| Error::File { path: path(key), cause })
 }
 
 /// Whether two texts are one value. Times are kept in ticks of the kernel's clock, of 1 to 10 ms each.
