@@ -84,7 +84,7 @@ fn item(menu: &Menu) -> Json {
         .map(|property| (property.name.clone(), described(property)))
         .collect();
     let is_list = menu.kind == Kind::List;
-    if is_list && !menu.defaults.is_empty() {
+    if is_list && !(menu.defaults.is_empty() && menu.ports.is_empty()) {
         properties.insert("builtin".into(), json!({"type": ["string", "integer"]}));
     }
     let mut item = json!({"type": "object", "properties": properties, "additionalProperties": false});

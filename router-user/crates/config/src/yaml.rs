@@ -30,6 +30,8 @@ use crate::{Attempt, Outcome, exec};
 const MAX_BYTES: usize = 64 << 20;
 /// Texts with more separators than this are refused: each stands for a node, and a node takes some 300 bytes to read.
 const MAX_NODES: usize = 1_500_000;
+/// The key that names an item of every router.
+const BUILTIN: &str = "builtin";
 /// Items that fit in this many columns are written in one line.
 const WIDTH: usize = 100;
 
@@ -121,13 +123,12 @@ fn entry(menu: &'static Menu, item: &Item) -> Option<Entry> {
         let first_name = menu.defaults.get(usize::try_from(number).ok()?).and_then(|d| d.get("name"));
         match first_name {
             _ if !menu.ports.is_empty() => {
-                let identity = menu.identity();
-                reference.push((identity.into(), scalar(&item.text(identity)?)));
+                reference.push((port_key(menu).into(), scalar(&item.text(menu.identity())?)));
             }
             Some(name) if item.text("name").as_ref() == Some(name) => {
                 reference.push(("name".into(), scalar(name)));
             }
-            _ => reference.push(("builtin".into(), number.to_string())),
+            _ => reference.push((BUILTIN.into(), number.to_string())),
         }
     }
     for property in &menu.properties {
@@ -364,7 +365,7 @@ impl Reader {
             self.path.push(name.to_owned());
             let span = self.places.find(&self.path);
             match self.text(value) {
-                Some(text) if name == "builtin" => found.builtin = text,
+                Some(text) if name == BUILTIN => found.builtin = text,
                 Some(text) => found.assigns.push(Assign {
                     name: name.to_owned(),
                     name_span: span,
@@ -403,6 +404,14 @@ impl Reader {
     }
 }
 
+/// The key that names a thing which comes into being by being named. Where such things can also be added, with the same
+/// property, a key of its own tells them apart.
+fn port_key(menu: &Menu) -> &str {
+    let identity = menu.identity();
+    let is_own = menu.fixed || menu.property(identity).is_none_or(|property| property.read_only);
+    if is_own { identity } else { BUILTIN }
+}
+
 /// The command that an entry stands for: `add`, or `set` of what exists on every router.
 fn command(session: &mut Session<'_>, entry: Found) -> Result<Command, Errors> {
     let Found { menu, span, builtin, mut assigns } = entry;
@@ -422,13 +431,15 @@ fn command(session: &mut Session<'_>, entry: Found) -> Result<Command, Errors> {
     if menu.kind == Kind::Settings {
         command.verb = "set".into();
     } else if !menu.ports.is_empty() {
-        match take(&mut assigns, menu.identity()).filter(|name| !name.is_empty()) {
+        let key = port_key(menu);
+        let named = if key == BUILTIN { builtin } else { take(&mut assigns, key) };
+        match named.filter(|name| !name.is_empty()) {
             Some(port) => {
                 command.verb = "set".into();
                 command.found = Some(vec![session.tree.port(menu, &port)]);
             }
             None if menu.fixed => {
-                let message = format!("missing value(s) of argument(s) {}", menu.identity());
+                let message = format!("missing value(s) of argument(s) {key}");
                 return Err(Error::new(span, message).into());
             }
             None => {}
