@@ -147,7 +147,7 @@ pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Res
 fn property_list(menu: &'static Menu, text: &str, span: Span) -> Result<Vec<String>, Error> {
     text.split(',')
         .filter(|name| !name.is_empty())
-        .map(|name| match menu.find_property(name) {
+        .map(|name| match menu.find_readable(name) {
             _ if name == ".id" => Ok(name.to_owned()),
             Lookup::One(property) => Ok(property.name.clone()),
             _ => Err(Error::new(span, "input does not match any value of proplist")),
@@ -204,11 +204,8 @@ pub(crate) fn print(
             rows: object(menu, options, &line),
         });
     }
-    let dynamic: Vec<(Item, String)> = rows
-        .rows(&menu.path)
-        .into_iter()
-        .map(|row| (Item::transient(menu, &row.values), row.flags))
-        .collect();
+    let dynamic: Vec<(Item, Row)> =
+        rows.rows(&menu.path).into_iter().map(|row| (Item::transient(menu, &row.values), row)).collect();
     let configured = tree.all(menu).iter().map(|item| Line {
         number: 0,
         flags: flags::of(item, rows),
@@ -216,11 +213,11 @@ pub(crate) fn print(
         state: rows.values(item),
         origin: Origin::Static,
     });
-    let others = dynamic.iter().map(|(item, flags)| Line {
+    let others = dynamic.iter().map(|(item, row)| Line {
         number: 0,
-        flags: flags.clone(),
+        flags: row.flags.clone(),
         item,
-        state: Vec::new(),
+        state: row.values.clone(),
         origin: Origin::Dynamic,
     });
     let mut lines = Vec::new();
@@ -253,7 +250,7 @@ pub(crate) fn print(
 
 /// The properties that may be shown, those asked for or all.
 fn properties<'m>(menu: &'m Menu, options: &'m Options) -> impl Iterator<Item = &'m Property> {
-    menu.properties.iter().filter(|property| {
+    menu.properties.iter().chain(&menu.status).filter(|property| {
         !property.is_secret()
             && (options.properties.is_empty() || options.properties.contains(&property.name))
     })

@@ -93,3 +93,72 @@ fn nothing_secret_is_printed_and_unknown_words_are_errors() {
     );
     assert!(run(&mut tree, "/ip address print where adress=1").is_err());
 }
+
+#[test]
+fn columns_of_flags_hold_those_that_exclude_each_other() {
+    struct Links;
+    impl Rows for Links {
+        fn rows(&self, _menu: &str) -> Vec<Row> {
+            Vec::new()
+        }
+
+        fn flags(&self, item: &Item) -> String {
+            match item.text("name").as_deref() {
+                Some("b1") => "R".into(),
+                Some("b2") => "RS".into(),
+                _ => String::new(),
+            }
+        }
+
+        fn values(&self, item: &Item) -> Vec<(String, String)> {
+            vec![("actual-mtu".into(), if item.is_disabled() { "9000" } else { "1500" }.into())]
+        }
+    }
+    let mut tree = Tree::new();
+    for command in ["add name=b1", "add name=b2", "add name=b3 disabled=yes"] {
+        run(&mut tree, &format!("/interface bridge {command}")).unwrap();
+    }
+    let mut shown = |words: &str| {
+        run_with(&mut tree, &format!("/interface bridge print {words}"), &Links)
+            .unwrap_or_else(|e| panic!("{words}: {e}"))
+            .text
+    };
+    assert_eq!(
+        shown("proplist=name,actual-mtu"),
+        "Flags: X - DISABLED, R - RUNNING; S - SLAVE\n\
+         Columns: NAME, ACTUAL-MTU\n\
+         #    NAME  ACTUAL-MTU\n\
+         0 R  b1          1500\n\
+         1 RS b2          1500\n\
+         2 X  b3          9000\n"
+    );
+    assert_eq!(shown("terse proplist=name"), "0 R  name=b1\n1 RS name=b2\n2 X  name=b3\n");
+    let detail = shown("detail proplist=name,actual-mtu where disabled");
+    assert!(detail.contains(", R - running"), "{detail}");
+    assert!(detail.ends_with(" 2 X name=\"b3\" actual-mtu=9000\n\n"), "{detail}");
+    assert_eq!(shown("from=b2 terse proplist=name"), "1 RS name=b2\n");
+    assert_eq!(shown("count-only where name~\"b\""), "3\n");
+    assert_eq!(
+        shown("value-list proplist=name,actual-mtu"),
+        "        name: b1   b2   b3\n  actual-mtu: 1500 1500 9000\n"
+    );
+    assert_eq!(shown("as-value proplist=name where name=b2"), ".id=*2;name=b2\n");
+    assert_eq!(shown("where name=none"), "");
+}
+
+#[test]
+fn programs_get_rows_as_data() {
+    let mut tree = tree();
+    let rows = run_with(&mut tree, "/ip address print where interface=ether2", &Live).unwrap().rows.unwrap();
+    let row = rows.get(0).unwrap();
+    assert_eq!(row["address"], "203.0.113.10/29");
+    assert_eq!(row["disabled"], true);
+    assert_eq!(row["dynamic"], false);
+    assert_eq!(row[".id"], "*2");
+    let rows = run_with(&mut tree, "/ip address print dynamic", &Live).unwrap().rows.unwrap();
+    assert_eq!((rows.as_array().map(Vec::len), &rows[0]["dynamic"]), (Some(1), &true.into()));
+    let count = run_with(&mut tree, "/ip address print count-only", &Live).unwrap().rows;
+    assert_eq!(count, Some(3.into()));
+    let record = run(&mut tree, "/system identity print").unwrap().rows.unwrap();
+    assert_eq!(record["name"], "MikroTik");
+}

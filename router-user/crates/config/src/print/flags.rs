@@ -21,8 +21,13 @@ fn groups(menu: &Menu) -> &'static [&'static str] {
     }
 }
 
-/// The word of a letter, in small letters.
-fn word(letter: char) -> &'static str {
+/// The word of a letter, in small letters: the menu's own, or what the letter means in most menus.
+fn word(menu: &Menu, letter: char) -> &str {
+    let own = menu.flags.iter().find(|(own, _)| own.chars().eq([letter]));
+    own.map_or_else(|| common(letter), |(_, word)| word.as_str())
+}
+
+fn common(letter: char) -> &'static str {
     match letter {
         'X' => "disabled",
         'I' => "inactive",
@@ -36,47 +41,38 @@ fn word(letter: char) -> &'static str {
         'H' => "hw-offloaded",
         'L' => "link-local",
         'P' => "published",
-        'c' => "connect",
-        's' => "static",
-        'd' => "dhcp",
-        'b' => "bgp",
-        'i' => "is-is",
-        'm' => "modem",
-        'o' => "ospf",
-        'r' => "rip",
-        'v' => "vpn",
-        'y' => "bgp-mpls-vpn",
-        '+' => "ecmp",
         '*' => "default",
         _ => "other",
     }
 }
 
 /// The words of an item's letters.
-pub(super) fn words(_menu: &Menu, letters: &str) -> Vec<String> {
-    letters.chars().map(|letter| word(letter).to_owned()).collect()
+pub(super) fn words(menu: &Menu, letters: &str) -> Vec<String> {
+    letters.chars().map(|letter| word(menu, letter).to_owned()).collect()
 }
 
 /// The columns of flags that a listing needs.
-pub(super) struct Columns {
+pub(super) struct Columns<'m> {
+    menu: &'m Menu,
     /// Letters in use, by column.
     columns: Vec<Vec<char>>,
 }
 
-impl Columns {
-    pub fn new(menu: &Menu, lines: &[Line<'_>]) -> Columns {
+impl<'m> Columns<'m> {
+    pub fn new(menu: &'m Menu, lines: &[Line<'_>]) -> Columns<'m> {
         let mut columns: Vec<Vec<char>> = Vec::new();
         let used = |letter: char| lines.iter().any(|line| line.flags.contains(letter));
         for group in groups(menu) {
             columns.push(group.chars().filter(|letter| used(*letter)).collect());
         }
-        for letter in lines.iter().flat_map(|line| line.flags.chars()) {
+        let own = menu.flags.iter().flat_map(|(letter, _)| letter.chars()).filter(|letter| used(*letter));
+        for letter in own.chain(lines.iter().flat_map(|line| line.flags.chars())) {
             if !columns.iter().any(|column| column.contains(&letter)) {
                 columns.push(vec![letter]);
             }
         }
         columns.retain(|column| !column.is_empty());
-        Columns { columns }
+        Columns { menu, columns }
     }
 
     /// Letters in their columns, padded.
@@ -97,21 +93,33 @@ impl Columns {
         lines.iter().map(|line| self.cell(&line.flags).len()).max().unwrap_or(0)
     }
 
-    /// `Flags: D - DYNAMIC; X - DISABLED, I - INVALID`: only those in use. A comma stands between letters that exclude each
-    /// other. Tables have capital words.
-    pub fn legend(&self, capital: bool) -> String {
-        if self.columns.is_empty() {
-            return String::new();
-        }
-        let name = |letter: &char| match capital {
-            true => format!("{letter} - {}", word(*letter).to_ascii_uppercase()),
-            false => format!("{letter} - {}", word(*letter)),
-        };
-        let groups: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| column.iter().map(name).collect::<Vec<_>>().join(", "))
-            .collect();
-        format!("Flags: {}\n", groups.join("; "))
+    /// `Flags: D - DYNAMIC; X - DISABLED, I - INVALID`: those in use, in capital words. A comma stands between letters that
+    /// exclude each other.
+    pub fn legend(&self) -> String {
+        legend(self.menu, &self.columns, |word| word.to_ascii_uppercase())
     }
+}
+
+/// `Flags: X - disabled, I - invalid; D - dynamic`: all that the menu has.
+pub(super) fn whole_legend(menu: &Menu) -> String {
+    let has = |letter: char| menu.flags.iter().any(|(own, _)| own.chars().eq([letter]));
+    let mut columns: Vec<Vec<char>> =
+        groups(menu).iter().map(|group| group.chars().filter(|letter| has(*letter)).collect()).collect();
+    for letter in menu.flags.iter().flat_map(|(letter, _)| letter.chars()) {
+        if !columns.iter().any(|column| column.contains(&letter)) {
+            columns.push(vec![letter]);
+        }
+    }
+    columns.retain(|column| !column.is_empty());
+    legend(menu, &columns, str::to_owned)
+}
+
+fn legend(menu: &Menu, columns: &[Vec<char>], form: impl Fn(&str) -> String) -> String {
+    if columns.is_empty() {
+        return String::new();
+    }
+    let name = |letter: &char| format!("{letter} - {}", form(word(menu, *letter)));
+    let groups: Vec<String> =
+        columns.iter().map(|column| column.iter().map(name).collect::<Vec<_>>().join(", ")).collect();
+    format!("Flags: {}\n", groups.join("; "))
 }

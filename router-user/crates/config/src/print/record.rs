@@ -1,6 +1,6 @@
 //! Items property by property: settings, `detail`, `terse`, `value-list`, `as-value`.
 
-use super::flags::Columns;
+use super::flags::{self, Columns};
 use super::{Line, Options, WIDTH, properties};
 use crate::export::{quote, quoted};
 use crate::schema::{Menu, Property};
@@ -9,9 +9,12 @@ use crate::types::Type;
 /// `name: value` lines with the colons below each other.
 pub(super) fn settings(menu: &Menu, options: &Options, line: &Line<'_>) -> String {
     let mut values: Vec<(&str, String)> = properties(menu, options)
-        .map(|property| (property.name.as_str(), line.shown(&property.name).unwrap_or_default()))
+        .filter_map(|property| match line.shown(&property.name) {
+            None if property.read_only => None,
+            shown => Some((property.name.as_str(), shown.unwrap_or_default())),
+        })
         .collect();
-    let known = |name: &str| menu.property(name).is_some();
+    let known = |name: &str| menu.property(name).or_else(|| menu.status(name)).is_some();
     values.extend(
         line.state.iter().filter(|(name, _)| !known(name)).map(|(n, text)| (n.as_str(), text.clone())),
     );
@@ -44,7 +47,7 @@ fn is_free_text(property: &Property) -> bool {
 /// Every item with all it has, wrapped at the width of a terminal.
 pub(super) fn detail(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
     let flags = Columns::new(menu, lines);
-    let mut text = flags.legend(false);
+    let mut text = if lines.is_empty() { String::new() } else { flags::whole_legend(menu) };
     let number_width = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1).max(2);
     let flag_width = flags.width(lines);
     for line in lines {

@@ -33,7 +33,7 @@ pub(super) fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
     let mut columns: Vec<Column> = names(menu, options, lines)
         .into_iter()
         .map(|name| {
-            let ty = menu.property(&name).map(|property| &property.ty);
+            let ty = menu.property(&name).or_else(|| menu.status(&name)).map(|property| &property.ty);
             Column {
                 head: name.to_ascii_uppercase(),
                 right: matches!(ty, Some(Type::Number { .. })),
@@ -49,7 +49,7 @@ pub(super) fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
         options.properties.contains(&column.name) || column.cells.iter().any(|cell| !cell.is_empty())
     });
     let heads: Vec<&str> = columns.iter().map(|column| column.head.as_str()).collect();
-    let mut text = flags.legend(true);
+    let mut text = flags.legend();
     text.push_str(&format!("Columns: {}\n", heads.join(", ")));
     let number = |line: &Line<'_>| match options.show_ids {
         true => line.item.id().to_string(),
