@@ -271,6 +271,8 @@ impl Tree {
             Target::InterfaceOrList => {
                 self.interfaces.contains_key(name) || self.is_known(Target::Menu(LISTS), name)
             }
+            // A VRF brings a table of its name.
+            Target::Menu("routing/table") if self.is_known(Target::Menu("ip/vrf"), name) => true,
             Target::Menu(path) => schema::menu(path).is_some_and(|menu| match name_key(menu, name) {
                 Some(_) => self.named(menu, name).is_some(),
                 None => self.all(menu).iter().any(|item| item.has_text("name", name)),
