@@ -180,6 +180,7 @@ fn condition(command: &Command, expr: &Expr) -> String {
     let mut list = vec![if *op == Op::Beside { " ".to_owned() } else { op.text().to_owned() }];
     for operand in operands {
         list.push(match (operand, property) {
+            (Expr::Word(word), _) if word.bytes().all(|b| b.is_ascii_digit()) => word.clone(),
             (Expr::Word(word), Some(name)) => typed(command, name, word),
             (other, _) => condition(command, other),
         });
@@ -193,12 +194,30 @@ fn typed(command: &Command, name: &str, word: &str) -> String {
     let menu = schema::menu(&command.menu);
     let argument = menu.and_then(|m| m.command(&command.name)?.arguments.iter().find(|a| a.name == name));
     let property = menu.and_then(|m| m.property(name).or_else(|| m.status(name)));
+    if let Some(parts) = parts(&command.menu, name, word) {
+        return parts;
+    }
     match argument.or(property).map(|p| &p.ty) {
         Some(ty) => fields(ty, word),
         None if word == "yes" => "true".into(),
         None if word == "no" => "false".into(),
         None => word.to_owned(),
     }
+}
+
+/// Values that are taken apart although their type in the schema is plain.
+fn parts(menu: &str, name: &str, word: &str) -> Option<String> {
+    let not = |word: &str| fields(&Type::Not(Box::new(Type::String)), word);
+    Some(match (menu, name) {
+        (_, "per-connection-classifier") => not(&word.replace([':', '/'], ";")),
+        (_, "hop-limit" | "ttl") if word.starts_with(|c: char| c.is_ascii_lowercase()) => {
+            word.replace(':', ";")
+        }
+        (_, "ipsec-policy") => word.replace(',', ";"),
+        ("ip/dhcp-server/network", "address") => word.replace('/', ";"),
+        ("system/logging", "topics") => word.split(',').map(not).collect::<Vec<_>>().join(";"),
+        _ => return None,
+    })
 }
 
 fn fields(ty: &Type, word: &str) -> String {

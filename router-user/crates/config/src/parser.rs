@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use crate::ast::{Bad, Block, Call, Command, Statement, StatementKind};
 use crate::error::{Error, Span};
-use crate::schema;
 use cursor::Cursor;
 pub(crate) use literal::{clock_text, number_text};
 use table::table;
@@ -321,8 +320,7 @@ impl<'t> Parser<'t> {
 
     fn command(&mut self, path: &str, name: String, name_span: Span) -> Parsed<StatementKind> {
         let args = self.arguments(path, &name)?;
-        let of_menu = schema::menu(path).is_some_and(|menu| menu.command(&name).is_some());
-        let builtin = table().is_own(path, &name) && !of_menu;
+        let builtin = table().is_own(path, &name);
         Ok(StatementKind::Command(Command { menu: path.to_owned(), name, name_span, builtin, args }))
     }
 

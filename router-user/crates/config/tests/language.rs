@@ -191,7 +191,7 @@ fn operators_and_their_precedence() {
     refused(&[
         (":put (1 2", "syntax error (line 1 column 10)"),
         (":put (1;2)", "syntax error (line 1 column 8)"),
-        (":put (1 + )", "syntax error (line 1 column 8)"),
+        (":put (1 + )", "syntax error (line 1 column 11)"),
         (":put (?)", "syntax error (line 1 column 7)"),
     ]);
 }
@@ -298,7 +298,7 @@ fn conditions_know_the_properties_of_their_menu() {
 }
 
 #[test]
-fn tabs_count_as_on_a_terminal_and_only_there() {
+fn tabs_count_as_on_a_terminal_in_listings() {
     refused(&[("\t\txyzZy", "syntax error (line 1 column 19)")]);
     let error = import(&Tree::new(), "\t\txyzZy").unwrap_err();
     assert_eq!(error.0[0].column, 6);

@@ -32,7 +32,7 @@ impl Parser<'_> {
         };
         // `find` in the arguments means the items of the command's menu.
         let before = self.here.clone();
-        if !path.is_empty() {
+        if !table().is_own(path, name) {
             self.here = path.into();
         }
         let mut adjacent = false;
@@ -320,7 +320,8 @@ impl Parser<'_> {
                 self.cursor.back_to(start);
             }
             let value_span = self.cursor.span();
-            let value = match self.cursor.peek() {
+            let opening = self.cursor.peek();
+            let value = match opening {
                 Some(b'{') if !of_call => return self.fail("syntax error"),
                 Some(b'=') if of_call => return Err(Error::new(end, "syntax error")),
                 Some(b'=') => return self.fail("syntax error"),
@@ -328,7 +329,8 @@ impl Parser<'_> {
                 _ if !name.is_empty() => self.named_value(Kind::Text, None)?,
                 _ => self.value(Kind::Text)?,
             };
-            if !of_call && !name.is_empty() && matches!(value, Expr::Concat(_)) {
+            let is_string = opening == Some(b'"') && self.mode.strict;
+            if !of_call && !name.is_empty() && is_string && !is_constant(&value) {
                 // A string that has to be put together is no value of a name that nobody knows.
                 let column = value_span.column.saturating_sub(1);
                 return Err(Error::new(Span { column, ..value_span }, "syntax error"));
@@ -465,6 +467,15 @@ impl Arguments {
 /// What names of arguments are made of; `rates-a/g` is one.
 pub(super) fn is_argument_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
+}
+
+/// A string without variables in it, be it in pieces.
+fn is_constant(value: &Expr) -> bool {
+    match value {
+        Expr::Concat(parts) => parts.iter().all(is_constant),
+        Expr::Literal(_) => true,
+        _ => false,
+    }
 }
 
 /// What a bare word as a value is made of.

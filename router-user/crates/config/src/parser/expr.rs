@@ -9,29 +9,8 @@ use crate::error::Span;
 use crate::schema::{Lookup, Menu};
 
 /// Names that conditions know in every menu.
-const EVERYWHERE: [&str; 21] = [
-    ".id",
-    ".nextid",
-    ".dead",
-    ".about",
-    "active",
-    "blocked",
-    "bound",
-    "builtin",
-    "comment",
-    "complete",
-    "default",
-    "disabled",
-    "dynamic",
-    "expired",
-    "hw-offload",
-    "inactive",
-    "invalid",
-    "running",
-    "slave",
-    "static",
-    "timeout",
-];
+const EVERYWHERE: [&str; 8] =
+    [".about", ".dead", ".id", ".nextid", "comment", "disabled", "dynamic", "invalid"];
 
 /// Binary operators, the longest first, with how tightly they bind.
 const OPERATORS: [(&str, Op, u8); 27] = [
@@ -175,21 +154,11 @@ impl Parser<'_> {
                 return Ok(value);
             };
             self.gap(place);
-            let depth = self.depth;
             let right = match (&value, op) {
-                (Expr::Property(..), _) if binds == COMPARE && op != Op::In => self.compared(place),
+                (Expr::Property(..), _) if binds == COMPARE && op != Op::In => self.compared(place)?,
                 // Calls are read from the right.
-                (_, Op::Apply) => self.expression(place, binds),
-                _ => self.expression(place, binds + 1),
-            };
-            let right = match right {
-                Ok(right) => right,
-                // Without a right operand it is no operator, and nothing else can stand there.
-                Err(error) => {
-                    self.cursor.back_to(before);
-                    self.depth = depth;
-                    return Err(self.cursor.error("syntax error").hint(error.to_string()));
-                }
+                (_, Op::Apply) => self.expression(place, binds)?,
+                _ => self.expression(place, binds + 1)?,
             };
             self.chain(&mut value, op, right, span)?;
         }
@@ -316,7 +285,10 @@ impl Parser<'_> {
         let rest = self.cursor.rest();
         let end = rest.iter().position(|b| !belongs(b)).unwrap_or(rest.len());
         let word = self.cursor.slice(self.cursor.pos(), self.cursor.pos() + end);
-        let is_full = |menu: &Menu| menu.property(word).or_else(|| menu.status(word)).is_some();
+        let is_full = |menu: &Menu| {
+            let flag = menu.flags.iter().any(|(_, flag)| flag == word);
+            flag || menu.property(word).or_else(|| menu.status(word)).is_some()
+        };
         let name = match place.menu.map(|menu| menu.find_readable(word)) {
             Some(_) if self.mode.strict && place.menu.is_some_and(is_full) => word.to_owned(),
             Some(Lookup::One(property)) if !self.mode.strict => property.name.clone(),

@@ -59,13 +59,18 @@ impl Signature {
     }
 }
 
+/// Path -> command -> arguments.
+type Commands = HashMap<String, BTreeMap<String, Signature>>;
+
 pub(super) struct Table {
     list: BTreeMap<String, Signature>,
     settings: BTreeMap<String, Signature>,
     status: BTreeMap<String, Signature>,
     none: BTreeMap<String, Signature>,
     /// `ip/address` -> command -> arguments; the root's are the language's.
-    own: HashMap<String, BTreeMap<String, Signature>>,
+    own: Commands,
+    /// Of commands of menus, where more is known than the schema tells.
+    told: Commands,
     /// Of the commands that single menus have, by path and name.
     of_menus: HashMap<&'static str, HashMap<&'static str, Signature>>,
     /// Paths that not every router has.
@@ -87,6 +92,7 @@ fn broken(error: &str) -> Table {
         status: BTreeMap::new(),
         none: BTreeMap::new(),
         own: HashMap::new(),
+        told: HashMap::new(),
         of_menus: HashMap::new(),
         extra: Vec::new(),
         unknown: Signature::default(),
@@ -155,8 +161,10 @@ impl Table {
 
     /// The arguments of a command that exists.
     pub fn signature(&'static self, path: &str, name: &str) -> &'static Signature {
-        if let Some(own) = self.own.get(path).and_then(|own| own.get(name)) {
-            return own;
+        for commands in [&self.own, &self.told] {
+            if let Some(signature) = commands.get(path).and_then(|own| own.get(name)) {
+                return signature;
+            }
         }
         if let Some(told) = self.of_menus.get(path).and_then(|commands| commands.get(name)) {
             return told;
@@ -186,6 +194,7 @@ struct RawTable {
     extra: BTreeMap<String, Vec<String>>,
     generic: RawGeneric,
     commands: BTreeMap<String, RawSignature>,
+    menus: BTreeMap<String, RawSignature>,
 }
 
 #[derive(Deserialize)]
@@ -209,14 +218,8 @@ struct RawSignature {
 
 fn load(json: &str) -> Result<Table, String> {
     let raw: RawTable = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    let mut own: HashMap<String, BTreeMap<String, Signature>> = HashMap::new();
-    for (path, command) in raw.commands {
-        let (menu, name) = path
-            .strip_prefix('/')
-            .map(|path| path.rsplit_once('/').unwrap_or(("", path)))
-            .ok_or_else(|| format!("{path}: no leading slash"))?;
-        own.entry(menu.to_owned()).or_default().insert(name.to_owned(), signature(command)?);
-    }
+    let own = by_path(raw.commands)?;
+    let told = by_path(raw.menus)?;
     let unknown = signature(raw.generic.other)?;
     Ok(Table {
         list: all(raw.generic.list)?,
@@ -224,10 +227,23 @@ fn load(json: &str) -> Result<Table, String> {
         status: all(raw.generic.status)?,
         none: all(raw.generic.none)?,
         own,
+        told,
         extra: raw.extra.into_values().flatten().map(|path| path.trim_start_matches('/').into()).collect(),
         of_menus: schema::menus().map(|menu| (menu.path.as_str(), of_menu(menu))).collect(),
         unknown,
     })
+}
+
+fn by_path(raw: BTreeMap<String, RawSignature>) -> Result<Commands, String> {
+    let mut commands = Commands::new();
+    for (path, command) in raw {
+        let (menu, name) = path
+            .strip_prefix('/')
+            .map(|path| path.rsplit_once('/').unwrap_or(("", path)))
+            .ok_or_else(|| format!("{path}: no leading slash"))?;
+        commands.entry(menu.to_owned()).or_default().insert(name.to_owned(), signature(command)?);
+    }
+    Ok(commands)
 }
 
 /// The commands of one menu, with what the schema says of their arguments.
@@ -286,5 +302,11 @@ mod tests {
         let put = table.own.get("").and_then(|root| root.get("put")).expect("put");
         assert_eq!(put.args, [Param { name: "message".into(), kind: Kind::Any }]);
         assert_eq!(table.own.get("").and_then(|r| r.get("if")).expect("if").named.len(), 2);
+        for (path, commands) in &table.told {
+            let menu = schema::menu(path).expect(path);
+            for name in commands.keys() {
+                assert!(menu.command(name).is_some(), "/{path}/{name}");
+            }
+        }
     }
 }
