@@ -1,10 +1,11 @@
 //! Verbs that the daemon answers.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use management::client::{self, Error};
-use management::protocol::{Apply, Export, Request, Text};
+use management::protocol::{Answer, Apply, Export, Printed, Request, Text};
 use management::{Instance, Paths};
 
 use crate::cli::routerctl::{Common, Verb};
@@ -58,7 +59,17 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Detach => return detach(&instance, &paths),
         other => bail!("not a request: {other:?}"),
     };
-    match client::call(&paths.socket(), &request, |_| true) {
+    let answer = loop {
+        match client::call(&paths.socket(), &request, |_| true) {
+            Ok(Answer::Printed(Printed { text, rows, again_ms: Some(again) })) => {
+                show::home()?;
+                show::answer(&Answer::Printed(Printed { text, rows, again_ms: None }), common.json)?;
+                std::thread::sleep(Duration::from_millis(again));
+            }
+            answer => break answer,
+        }
+    };
+    match answer {
         Ok(answer) => {
             show::answer(&answer, common.json)?;
             Ok(ExitCode::SUCCESS)

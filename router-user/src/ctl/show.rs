@@ -1,6 +1,6 @@
 //! Answers for a reader, or as JSON.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use comfy_table::{Table, presets};
 use management::protocol::{Answer, Applied, Failure};
@@ -15,6 +15,7 @@ pub fn answer(answer: &Answer, json: bool) -> anyhow::Result<()> {
             Answer::Status(status) => self::json(status),
             Answer::Applied(applied) => self::json(applied),
             Answer::Text(text) => self::json(&serde_json::json!({ "text": text })),
+            Answer::Printed(printed) => self::json(&printed.rows),
             Answer::Steps(steps) => self::json(&serde_json::json!({ "steps": steps })),
             Answer::History(history) => self::json(history),
         };
@@ -24,11 +25,27 @@ pub fn answer(answer: &Answer, json: bool) -> anyhow::Result<()> {
         Answer::Status(status) => self::status(status),
         Answer::Applied(applied) => self::applied(applied),
         Answer::Text(text) => text.clone(),
+        Answer::Printed(printed) if wants_colour() => config::colour(&printed.text),
+        Answer::Printed(printed) => printed.text.clone(),
         Answer::Steps(steps) if steps.is_empty() => "nothing would change\n".into(),
         Answer::Steps(steps) => steps.iter().map(|step| format!("{step}\n")).collect(),
         Answer::History(history) => self::history(history),
     };
     print(&text)
+}
+
+/// Colours are for terminals whose owner wants them (no-color.org).
+fn wants_colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Begins a terminal's screen anew, for what is shown again and again.
+pub fn home() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        out.write_all(b"\x1b[H\x1b[J")?;
+    }
+    Ok(())
 }
 
 /// Ends with exactly one line break, unless empty.

@@ -1,7 +1,7 @@
 //! Requests from the control socket.
 
 use config::{ExportOptions, Tree};
-use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Request, Text};
+use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Printed, Request, Text};
 use management::store::{Source, fingerprint};
 
 use crate::daemon::live::Live;
@@ -98,7 +98,10 @@ impl Router {
             let applied = self.change(change).await.map_err(failed_change)?;
             tracing::info!(version = applied.version, "command: {}", line.trim());
         }
-        Ok(Answer::Text(output.text))
+        Ok(match output.rows {
+            Some(rows) => Answer::Printed(Printed { text: output.text, rows, again_ms: output.again_ms }),
+            None => Answer::Text(output.text),
+        })
     }
 
     fn version(&self, number: u32, compare: bool) -> Result<Answer, Failure> {

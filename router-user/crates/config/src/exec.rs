@@ -70,6 +70,8 @@ pub(crate) struct Session<'a> {
     pub out: String,
     /// What `print` showed last, as data.
     pub rows_out: Option<serde_json::Value>,
+    /// Milliseconds until `print` is to be run again.
+    pub again: Option<u64>,
     pub changed: bool,
     pub options: ImportOptions,
     /// By menu: the items in the order of the last `print`, which is what numbers mean.
@@ -102,6 +104,7 @@ impl<'a> Session<'a> {
             notes: Vec::new(),
             out: String::new(),
             rows_out: None,
+            again: None,
             changed: false,
             options: ImportOptions::default(),
             printed: HashMap::new(),
@@ -246,6 +249,7 @@ impl<'a> Session<'a> {
                 self.printed.insert(menu.index, ids);
                 self.out.push_str(&printed.text);
                 self.rows_out = Some(printed.rows);
+                self.again = printed.again;
                 return Ok(Operand::Nothing);
             }
             "export" if menu.command("export").is_none() || command.args.is_empty() => {

@@ -101,6 +101,8 @@ pub struct Output {
     pub text: String,
     /// What `print` showed, as data: objects with RouterOS's names.
     pub rows: Option<serde_json::Value>,
+    /// `print follow` and `interval=`: milliseconds until the command is to be run again.
+    pub again_ms: Option<u64>,
     /// The tree is another than before.
     pub changed: bool,
     /// What was taken differently, or has no effect on this host.
@@ -166,7 +168,7 @@ pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Outpu
     let mut next = tree.clone();
     let mut session = exec::Session::new(&mut next, rows);
     let last = session.run(command);
-    let exec::Session { errors, notes, mut out, rows_out, changed, .. } = session;
+    let exec::Session { errors, notes, mut out, rows_out, again, changed, .. } = session;
     if !errors.is_empty() {
         return Err(Errors(errors));
     }
@@ -184,5 +186,5 @@ pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Outpu
     if changed {
         *tree = next;
     }
-    Ok(Output { text: out, rows: rows_out, changed, notes })
+    Ok(Output { text: out, rows: rows_out, again_ms: again, changed, notes })
 }

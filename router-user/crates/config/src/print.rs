@@ -14,12 +14,16 @@ use crate::query;
 use crate::schema::{Kind, Lookup, Menu, Property};
 use crate::tree::{Item, ItemId, Tree};
 use crate::types::Type;
-use crate::value::Value;
+use crate::value::{Value, parse_time};
 
 pub use colour::colour;
 
 /// Columns of a terminal that nobody measured.
 const WIDTH: usize = 80;
+/// How often `follow` looks.
+const FOLLOW_MS: u64 = 1_000;
+/// No `interval=` is shorter.
+const SHORTEST_MS: u64 = 200;
 /// Columns of a table whose menu names none.
 const MAX_COLUMNS: usize = 7;
 
@@ -78,6 +82,8 @@ pub(crate) struct Options {
     only: Option<Origin>,
     /// `from=`: these items only.
     from: Option<Vec<ItemId>>,
+    /// `follow`, `interval=`: milliseconds until it is to be shown again.
+    again: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,6 +108,7 @@ pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Res
         stats: false,
         only: None,
         from: None,
+        again: None,
     };
     for arg in args {
         match (arg.name.as_str(), &arg.value) {
@@ -115,7 +122,8 @@ pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Res
             ("show-ids", Expr::On) => options.show_ids = true,
             ("static", Expr::On) => options.only = Some(Origin::Static),
             ("dynamic", Expr::On) => options.only = Some(Origin::Dynamic),
-            ("all" | "without-paging" | "follow" | "follow-only", Expr::On) => {}
+            ("all" | "without-paging" | "once", Expr::On) => {}
+            ("follow" | "follow-only", Expr::On) => options.again = options.again.or(Some(FOLLOW_MS)),
             ("where", condition) => {
                 let condition = Cond::new(condition, arg.span)?;
                 query::check(menu, &condition)?;
@@ -137,7 +145,12 @@ pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Res
                 }
                 options.from = Some(ids);
             }
-            ("interval", _) => {}
+            ("interval", value) => {
+                let time = constant(value).and_then(|text| parse_time(&text)).ok_or_else(|| {
+                    Error::new(arg.value_span, "invalid value for argument interval: time interval required")
+                })?;
+                options.again = Some(time.max(SHORTEST_MS));
+            }
             _ => return Err(Error::new(arg.span, "expected end of command").into()),
         }
     }
@@ -185,6 +198,8 @@ pub(crate) struct Printed {
     pub text: String,
     /// The same as data, for programs.
     pub rows: Json,
+    /// Milliseconds until it is to be shown again.
+    pub again: Option<u64>,
 }
 
 pub(crate) fn print(
@@ -195,13 +210,14 @@ pub(crate) fn print(
 ) -> Result<Printed, Errors> {
     if menu.kind == Kind::Settings {
         let Some(item) = tree.all(menu).first() else {
-            return Ok(Printed { text: String::new(), rows: Json::Null });
+            return Ok(Printed { text: String::new(), rows: Json::Null, again: None });
         };
         let flags = String::new();
         let line = Line { number: 0, flags, item, state: rows.values(item), origin: Origin::Static };
         return Ok(Printed {
             text: record::settings(menu, options, &line),
             rows: object(menu, options, &line),
+            again: options.again,
         });
     }
     let dynamic: Vec<(Item, Row)> =
@@ -245,7 +261,7 @@ pub(crate) fn print(
         Form::Count => lines.len().into(),
         _ => lines.iter().map(|line| object(menu, options, line)).collect(),
     };
-    Ok(Printed { text, rows })
+    Ok(Printed { text, rows, again: options.again })
 }
 
 /// The properties that may be shown, those asked for or all.

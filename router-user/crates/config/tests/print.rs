@@ -162,3 +162,14 @@ fn programs_get_rows_as_data() {
     let record = run(&mut tree, "/system identity print").unwrap().rows.unwrap();
     assert_eq!(record["name"], "MikroTik");
 }
+
+#[test]
+fn follow_and_interval_tell_when_to_look_again() {
+    let mut tree = tree();
+    let mut again = |words: &str| run(&mut tree, &format!("/ip address print {words}")).map(|o| o.again_ms);
+    assert_eq!(again(""), Ok(None));
+    assert_eq!(again("follow"), Ok(Some(1000)));
+    assert_eq!(again("interval=5s"), Ok(Some(5000)));
+    assert_eq!(again("interval=1ms"), Ok(Some(200)));
+    assert!(again("interval=soon").is_err());
+}

@@ -111,9 +111,20 @@ pub enum Answer {
     Status(Box<Status>),
     Applied(Applied),
     Text(String),
+    Printed(Printed),
     /// Steps that an apply would make, in order.
     Steps(Vec<String>),
     History(Vec<Meta>),
+}
+
+/// What a RouterOS `print` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Printed {
+    pub text: String,
+    /// The same as data: objects with RouterOS's names.
+    pub rows: Value,
+    /// Milliseconds until the command is to be sent again (`follow`, `interval=`).
+    pub again_ms: Option<u64>,
 }
 
 /// What an apply did.
