@@ -95,7 +95,7 @@ impl Rows for Live<'_> {
         let flags = match menu {
             "ip/route" | "ipv6/route" if inactive => "Is",
             "ip/route" | "ipv6/route" if !item.is_disabled() => "As",
-            "interface/ethernet" => {
+            "interface" | "interface/ethernet" => {
                 let links = self.desired.into_iter().flat_map(|desired| &desired.links);
                 let mut named = links.filter(|link| item.text("name").as_ref() == Some(&link.name));
                 match named.next().and_then(|link| self.link(link.ifindex)) {

@@ -15,7 +15,7 @@ use crate::parser::{MAX_ERRORS, Parser};
 use crate::print::{self, Rows};
 use crate::query;
 use crate::schema::{self, Effect, Menu, Property};
-use crate::tree::{Changes, ItemId, Tree};
+use crate::tree::{Changes, INTERFACES, ItemId, Tree};
 use crate::types::Target;
 use crate::{ImportOptions, Note, Statement as Report, Status};
 
@@ -264,6 +264,9 @@ impl<'a> Session<'a> {
     /// Turns a command into those it means, and applies them.
     fn carry_out(&mut self, command: Command) -> Outcome<Operand> {
         let (span, menu) = (command.span, command.menu);
+        if menu.path == INTERFACES && command.verb != "get" && menu.command(&command.verb).is_none() {
+            return self.on_interfaces(command);
+        }
         let mut notes = Vec::new();
         let commands = match self.options.strict {
             true => vec![command],
@@ -284,6 +287,28 @@ impl<'a> Session<'a> {
             if n == 0 {
                 last = operand;
             }
+        }
+        Ok(last)
+    }
+
+    /// A command on `/interface` is one on the menus of the interfaces it means.
+    fn on_interfaces(&mut self, command: Command) -> Outcome<Operand> {
+        for part in command.items.iter().flat_map(|(text, _)| text.split(',')) {
+            self.tree.interface_or_port(part);
+        }
+        let ids = self.items(&command)?;
+        let mut last = Operand::Nothing;
+        for (n, id) in ids.iter().enumerate() {
+            let Some(item) = self.tree.interface_behind(*id) else { continue };
+            let (menu, found) = (item.menu(), Some(vec![item.id()]));
+            // One statement is reported once.
+            self.quiet += u32::from(n > 0);
+            let done = self.carry_out(Command { menu, found, items: Vec::new(), ..command.clone() });
+            self.quiet -= u32::from(n > 0);
+            last = done?;
+        }
+        if ids.is_empty() {
+            self.finish(&command, &Changes::new(), true, None);
         }
         Ok(last)
     }

@@ -6,7 +6,7 @@ use crate::ast::Op;
 use crate::cond::Cond;
 use crate::error::{Error, Span, nearest};
 use crate::schema::{Lookup, Menu};
-use crate::tree::{Item, ItemId, Tree, is_port_name};
+use crate::tree::{INTERFACES, Item, ItemId, Tree, is_port_name};
 use crate::value::Value;
 
 /// Flags that every item has; none of these is ever set on a configured item.
@@ -15,7 +15,7 @@ const NEVER: [&str; 8] =
 
 /// The items that meet a condition. Asking for a port by its default name makes it exist.
 pub(crate) fn select(tree: &mut Tree, menu: &'static Menu, cond: &Cond) -> Result<Vec<ItemId>, Error> {
-    if !menu.ports.is_empty() {
+    if !menu.ports.is_empty() || menu.path == INTERFACES {
         name_ports(tree, menu, cond);
     }
     let mut ids = Vec::new();
@@ -34,7 +34,7 @@ fn name_ports(tree: &mut Tree, menu: &'static Menu, cond: &Cond) {
     match cond {
         Cond::All(conds) | Cond::Any(conds) => conds.iter().for_each(|c| name_ports(tree, menu, c)),
         Cond::Compare { name, op: Op::Equal, value: text, .. }
-            if name == menu.identity() && !text.is_empty() =>
+            if name == menu.identity() && !text.is_empty() && !menu.ports.is_empty() =>
         {
             tree.port(menu, text);
         }

@@ -50,6 +50,8 @@ pub struct Menu {
     pub ordered: bool,
     /// Its items are interfaces; their names are unique over all such menus.
     pub interface: bool,
+    /// What `/interface` calls them: `ether`, `vlan`.
+    pub interface_type: String,
     /// Property lists that together may occur once, with RouterOS's words for the second.
     pub unique: Vec<Unique>,
     /// An identical second `add` is a no-op with a note.
@@ -333,7 +335,8 @@ fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu,
         any_of: entry.any_of.into_iter().map(|a| AnyOf { names: a.names, message: a.message }).collect(),
         fixed: entry.fixed,
         ordered: entry.ordered,
-        interface: entry.interface,
+        interface: !entry.interface.is_empty(),
+        interface_type: entry.interface,
         unique: entry.unique.into_iter().map(|u| Unique { by: u.by, message: u.message }).collect(),
         repeatable: entry.repeatable,
         commands,

@@ -4,6 +4,7 @@
 
 mod item;
 mod list;
+mod view;
 
 pub use item::{Item, ItemId};
 
@@ -17,6 +18,9 @@ use crate::types::{LISTS, Target, Type};
 use crate::value::Value;
 use item::Values;
 use list::{List, name_key, unique_key};
+
+/// The menu that shows interfaces of all kinds.
+pub(crate) const INTERFACES: &str = "interface";
 
 /// A whole configuration; equality is that of what was configured. [`Tree::new`] holds what a fresh router has.
 #[derive(Clone)]
@@ -56,8 +60,10 @@ impl PartialEq for Tree {
         fn told(list: &List) -> impl Iterator<Item = &Item> {
             list.items.iter().filter(|item| !item.is_untouched_port())
         }
+        let view = schema::menu(INTERFACES).map(|menu| menu.index);
+        let mut lists = self.menus.iter().zip(&other.menus).enumerate().filter(|(n, _)| Some(*n) != view);
         self.menus.len() == other.menus.len()
-            && self.menus.iter().zip(&other.menus).all(|(a, b)| Arc::ptr_eq(a, b) || told(a).eq(told(b)))
+            && lists.all(|(_, (a, b))| Arc::ptr_eq(a, b) || told(a).eq(told(b)))
     }
 }
 
@@ -181,6 +187,9 @@ impl Tree {
         item.put(values, Some(span));
         let new = item.clone();
         self.add_keys(&new);
+        if menu.interface {
+            self.show(Some(&old), Some(&new));
+        }
         if let (Some(old), Some(new)) = (old.text("name"), new.text("name"))
             && old != new
         {
@@ -198,6 +207,9 @@ impl Tree {
         }
         for item in &gone {
             self.drop_keys(item);
+            if menu.interface {
+                self.show(Some(item), None);
+            }
             if let Some(name) = item.text("name") {
                 self.rename(menu, &name, &item.id().to_string());
             }
@@ -316,6 +328,9 @@ impl Tree {
         let place = before.and_then(|id| list.position(id)).unwrap_or(list.items.len());
         list.insert(place, item.clone());
         self.add_keys(&item);
+        if menu.interface {
+            self.show(None, Some(&item));
+        }
         id
     }
 

@@ -193,3 +193,33 @@ fn a_part_of_a_configuration_may_name_what_another_part_makes() {
         ]
     );
 }
+
+#[test]
+fn the_menu_of_all_interfaces_shows_them_and_passes_commands_on() {
+    let mut tree = Tree::new();
+    let mut told = |command: &str| run(&mut tree, command).map(|out| out.text).map_err(|e| e.to_string());
+    told(
+        "/interface bridge add name=br0 comment=lan\n/interface vlan add interface=ether2 vlan-id=7 name=v7",
+    )
+    .unwrap();
+    assert_eq!(told("/interface print count-only").unwrap(), "4\n");
+    assert_eq!(told("/interface get br0 type").unwrap(), "bridge\n");
+    assert_eq!(told("/interface get [find name=v7] name").unwrap(), "v7\n");
+    told("/interface disable br0,v7,ether5").unwrap();
+    told("/interface set [find type=vlan] name=v8 mtu=1400").unwrap();
+    assert_eq!(told("/interface vlan get v8 mtu").unwrap(), "1400\n");
+    assert_eq!(told("/interface get v8 mtu").unwrap(), "1400\n");
+    assert_eq!(told("/interface print count-only where disabled").unwrap(), "3\n");
+    assert!(told("/interface get v7 mtu").is_err());
+    told("/interface remove v8").unwrap();
+    assert_eq!(told("/interface vlan print count-only").unwrap(), "0\n");
+    assert_eq!(told("/interface print count-only").unwrap(), "4\n");
+    let errors = told("/interface set br0 mtu=x").unwrap_err();
+    assert!(errors.starts_with("invalid value for argument mtu"), "{errors}");
+    let text = export(&tree, &ExportOptions::default());
+    assert!(
+        !text.contains("/interface\n") && text.contains("set [ find default-name=ether5 ] disabled=yes"),
+        "{text}"
+    );
+    assert!(import(&Tree::new(), &text).unwrap().tree == tree);
+}

@@ -134,7 +134,7 @@ impl Session<'_> {
     }
 
     /// The items a command speaks of; the record of a settings menu.
-    fn items(&mut self, command: &Command) -> Outcome<Vec<ItemId>> {
+    pub(super) fn items(&mut self, command: &Command) -> Outcome<Vec<ItemId>> {
         let menu = command.menu;
         if menu.kind == Kind::Settings {
             return match (self.tree.all(menu).first(), command.items.first()) {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::is_identity;
 use crate::schema::{self, Kind, Menu};
-use crate::tree::{Item, ItemId, Tree};
+use crate::tree::{INTERFACES, Item, ItemId, Tree};
 use crate::types::{LISTS, Target};
 
 /// Menus whose items others name, in the order of exports. A path that ends in `/` stands for the menus below it.
@@ -147,7 +147,7 @@ const EARLY: &[&str] = &[
 /// All menus in export order.
 pub(crate) fn ordered_menus() -> impl Iterator<Item = &'static Menu> {
     static ORDER: LazyLock<Vec<&'static Menu>> = LazyLock::new(|| {
-        let mut menus: Vec<&'static Menu> = schema::menus().collect();
+        let mut menus: Vec<&'static Menu> = schema::menus().filter(|menu| menu.path != INTERFACES).collect();
         menus.sort_by_cached_key(|menu| {
             let defining = DEFINING.iter().position(|path| *path == menu.path);
             let early = EARLY.iter().any(|path| {
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn every_menu_has_one_place() {
         let menus: Vec<&Menu> = ordered_menus().collect();
-        assert_eq!(menus.len(), schema::menus().count());
+        assert_eq!(menus.len(), schema::menus().count() - 1);
         let place = |path: &str| menus.iter().position(|menu| menu.path == path);
         for (first, second) in [
             ("interface/bridge", "interface/vlan"),

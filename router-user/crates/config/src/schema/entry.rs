@@ -54,8 +54,8 @@ pub struct MenuEntry {
     pub fixed: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub ordered: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    pub interface: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub interface: String,
     #[serde(skip_serializing_if = "is_false")]
     pub repeatable: bool,
     /// In the order in which an error names them.
