@@ -39,8 +39,8 @@ pub fn main() -> ExitCode {
 
 fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Check { files } => return offline::check(common, &files),
         Verb::Parse { file } => return offline::parse(&file),
+        Verb::Check(check) => return offline::check(common, &check),
         Verb::Convert { to, file } => return offline::convert(to, &file),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -47,10 +47,7 @@ pub enum Verb {
     /// Keep the configuration that `apply --confirm` put on trial
     Confirm,
     /// Check files without a router: needs neither daemon nor root
-    Check {
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
+    Check(Check),
     /// Show what applying a file would change on the host
     Diff {
         #[arg(value_name = "FILE")]
@@ -126,6 +123,18 @@ pub enum Verb {
     /// RouterOS commands
     #[command(external_subcommand)]
     RouterOs(Vec<String>),
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Refuse what RouterOS 7 refuses: forms of version 6, other spellings, names used before they exist
+    #[arg(long)]
+    pub strict: bool,
+    /// Write a page about the files, to be shown around: secrets are masked
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -20,11 +20,14 @@ pub struct Error {
     pub message: String,
     /// Ours: what was probably meant, or what is possible.
     pub hint: Option<String>,
+    /// The menu it is about, where that is known: `/ip/address`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub menu: Option<String>,
 }
 
 impl Error {
     pub fn new(span: Span, message: impl Into<String>) -> Error {
-        Error { line: span.line, column: span.column, message: clip(message.into()), hint: None }
+        Error { line: span.line, column: span.column, message: clip(message.into()), hint: None, menu: None }
     }
 
     /// Adds what could help.
@@ -36,6 +39,14 @@ impl Error {
     /// Adds what could help, if anything does.
     pub(crate) fn maybe(mut self, hint: Option<String>) -> Error {
         self.hint = hint.map(clip);
+        self
+    }
+
+    /// Says which menu it is about, unless that was said.
+    pub(crate) fn about(mut self, menu: &str) -> Error {
+        if !menu.is_empty() {
+            self.menu.get_or_insert_with(|| format!("/{menu}"));
+        }
         self
     }
 
@@ -97,7 +108,13 @@ impl Fault {
     }
 
     pub fn at(self, span: Span) -> Error {
-        Error { line: span.line, column: span.column, message: clip(self.message), hint: self.hint.map(clip) }
+        Error {
+            line: span.line,
+            column: span.column,
+            message: clip(self.message),
+            hint: self.hint.map(clip),
+            menu: None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::ast::{self, Arg, Expr, Statement, StatementKind};
 use crate::cond::Cond;
 use crate::dialect;
 use crate::error::{Error, Errors, Span};
-use crate::parser::{MAX_ERRORS, Parser};
+use crate::parser::{MAX_ERRORS, Mode, Parser};
 use crate::print::{self, Rows};
 use crate::query;
 use crate::schema::{self, Effect, Menu, Property};
@@ -118,14 +118,18 @@ impl<'a> Session<'a> {
 
     /// Runs a script, then looks up the names that weren't known when they were used.
     pub fn run(&mut self, text: &str) -> Operand {
-        let mut parser = Parser::new(text);
+        let mode = Mode { strict: self.options.strict, pieces: false };
+        if self.options.stop && !self.is_readable(text, mode) {
+            return Operand::Nothing;
+        }
+        let mut parser = Parser::with(text, mode);
         let mut last = Operand::Nothing;
         while let Some(statement) = parser.next_statement() {
             last = match statement {
                 Ok(statement) => self.block(&[statement]),
                 Err(e) => {
                     self.failed += 1;
-                    self.errors.push(e);
+                    self.errors.push(e.about(parser.current_menu()));
                     Operand::Nothing
                 }
             };
@@ -140,6 +144,20 @@ impl<'a> Session<'a> {
         self.errors.append(&mut parser.errors);
         self.finish_all();
         last
+    }
+
+    /// Reads a text without doing anything. RouterOS reads a file as a whole before it begins with it.
+    fn is_readable(&mut self, text: &str, mode: Mode) -> bool {
+        let mut parser = Parser::with(text, mode);
+        while let Some(statement) = parser.next_statement() {
+            let wrong = statement.err().or_else(|| parser.errors.drain(..).next());
+            if let Some(error) = wrong {
+                self.failed += 1;
+                self.errors.push(error.about(parser.current_menu()));
+                return false;
+            }
+        }
+        true
     }
 
     /// Errors after which nothing more is done.
@@ -185,7 +203,11 @@ impl<'a> Session<'a> {
                 Err(errors) => {
                     last = Operand::Nothing;
                     self.failed += usize::from(self.quiet == 0);
-                    self.errors.extend(errors.0);
+                    let menu = match &statement.kind {
+                        StatementKind::Command(command) => command.menu.as_str(),
+                        _ => "",
+                    };
+                    self.errors.extend(errors.0.into_iter().map(|error| error.about(menu)));
                 }
             }
         }

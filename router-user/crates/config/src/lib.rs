@@ -27,7 +27,9 @@ pub use export::export;
 pub use json_schema::json_schema;
 pub use listing::listing;
 pub use print::{NoRows, Row, Rows, colour};
-pub use report::{FileReport, Report, Totals, check};
+pub use report::{
+    FileReport, LineReport, MenuReport, Need, NeedKind, Report, Totals, Verdict, check, check_with, html,
+};
 pub use tree::{Item, ItemId, Tree};
 pub use types::{Family, Type};
 pub use value::{Prefix, Value};

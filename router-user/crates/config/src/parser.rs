@@ -64,10 +64,6 @@ pub(crate) struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    pub fn new(text: &'t str) -> Parser<'t> {
-        Parser::with(text, Mode::default())
-    }
-
     pub fn with(text: &'t str, mode: Mode) -> Parser<'t> {
         Parser {
             cursor: Cursor::new(text, mode.strict),
@@ -90,6 +86,11 @@ impl<'t> Parser<'t> {
             self.warnings.push((place, "blanks after the backslash at the end of the line are ignored"));
         }
         next
+    }
+
+    /// The current menu, `ip/address`.
+    pub fn current_menu(&self) -> &str {
+        &self.here
     }
 
     fn fail<T>(&self, message: &str) -> Parsed<T> {

@@ -141,7 +141,7 @@ impl Session<'_> {
             _ => nearest(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
                 .or_else(|| Some(absent(wanted))),
         };
-        Error::new(wanted.span, message).maybe(hint)
+        Error::new(wanted.span, message).maybe(hint).about(&wanted.menu.path)
     }
 }
 

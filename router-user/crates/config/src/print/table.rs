@@ -10,15 +10,19 @@ struct Column {
     head: String,
     right: bool,
     cells: Vec<String>,
+    /// Of the widest cell.
+    width: usize,
 }
 
 impl Column {
-    fn width(&self) -> usize {
-        self.cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0).max(self.head.len())
+    fn measure(mut self) -> Column {
+        self.width =
+            self.cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0).max(self.head.len());
+        self
     }
 
     fn padded(&self, text: &str) -> String {
-        let width = self.width();
+        let width = self.width;
         if self.right { format!("{text:>width$}") } else { format!("{text:<width$}") }
     }
 }
@@ -42,7 +46,9 @@ pub(super) fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
                     .map(|line| line.shown(&name).unwrap_or_default().replace('\n', " "))
                     .collect(),
                 name,
+                width: 0,
             }
+            .measure()
         })
         .collect();
     columns.retain(|column| {
