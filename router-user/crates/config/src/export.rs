@@ -182,14 +182,19 @@ fn reference(menu: &Menu, item: &Item, number: usize, builtin: u32) -> String {
             format!("[ find default-name={} ]", quote(&name))
         }
         Refer::Default => "[ find default=yes ]".into(),
-        Refer::Name if !menu.ports.is_empty() => quote(&item.text(menu.identity()).unwrap_or_default()),
+        Refer::Name if !menu.ports.is_empty() => word(&item.text(menu.identity()).unwrap_or_default()),
         Refer::Name if original(".id").is_some() => item.id().to_string(),
         Refer::Name => match original("name").or_else(|| item.text("name")) {
-            Some(name) => quote(&name),
+            Some(name) => word(&name),
             None => number.to_string(),
         },
         Refer::Number => port_number(menu, item).unwrap_or(number).to_string(),
     }
+}
+
+/// A name as the first word of a command: `!name` would take a property away.
+fn word(name: &str) -> String {
+    if name.starts_with('!') { quoted(name) } else { quote(name) }
 }
 
 /// The number that a port's name gives it, whether or not all before it are known.

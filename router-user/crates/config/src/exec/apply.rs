@@ -157,6 +157,9 @@ impl Session<'_> {
 
     /// Names, numbers, ranges and ids -> items. Numbers are those of the last `print`, where there was one.
     pub(super) fn lookup(&mut self, menu: &'static Menu, text: &str, span: Span) -> Outcome<Vec<ItemId>> {
+        if let Some(id) = self.tree.named(menu, text) {
+            return Ok(vec![id]);
+        }
         let mut ids = Vec::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let found = match (self.printed.get(&menu.index), numbers(part)) {
