@@ -16,13 +16,13 @@ use crate::types::Type;
 /// is `(<%% bad command name x (line 1 column 1) x;..)`. What a router lists beside conditions, the names that they
 /// could use, is left out.
 pub fn listing(text: &str) -> Result<String, Error> {
-    let mut parser = Parser::with(text, Mode { strict: true, pieces: true });
+    let mut parser = Parser::with(text, Mode { strict: true, listing: true });
     let mut items = Vec::new();
     while let Some(statement) = parser.next_statement() {
-        let statement = statement?;
         if !parser.errors.is_empty() {
             return Err(parser.errors.swap_remove(0));
         }
+        let statement = statement?;
         add(&mut items, &statement);
     }
     Ok(items.join(";"))

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::ast::{Bad, Block, Call, Command, Statement, StatementKind};
 use crate::error::{Error, Span};
-use cursor::Cursor;
+use cursor::{Cursor, Mark};
 pub(crate) use literal::{clock_text, number_text};
 use table::table;
 pub(crate) use text::{decode, raw_byte};
@@ -33,11 +33,12 @@ const MAX_STATEMENTS: usize = 200_000;
 /// Who reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mode {
-    /// As a real router: names that it does not know are errors at once. Otherwise they are kept as they are written,
-    /// for those who know what older versions called what.
+    /// Names that RouterOS 7 does not know are errors at once. Otherwise they are kept as they are written, for those who
+    /// know what older versions called what.
     pub strict: bool,
-    /// For a listing: empty statements are kept, and strings stay in the pieces that their escapes make.
-    pub pieces: bool,
+    /// As a router with nothing but the base package lists a script: columns are a terminal's, empty statements are kept,
+    /// and strings stay in the pieces that their escapes make.
+    pub listing: bool,
 }
 
 type Parsed<T> = Result<T, Error>;
@@ -66,7 +67,7 @@ pub(crate) struct Parser<'t> {
 impl<'t> Parser<'t> {
     pub fn with(text: &'t str, mode: Mode) -> Parser<'t> {
         Parser {
-            cursor: Cursor::new(text, mode.strict),
+            cursor: Cursor::new(text, mode.listing),
             mode,
             depth: 0,
             here: "".into(),
@@ -108,7 +109,7 @@ impl<'t> Parser<'t> {
 
     /// The next statement before the closing byte, which is left in place, or before the end of the text.
     fn next(&mut self, close: Option<u8>) -> Option<Parsed<Statement>> {
-        if self.mode.pieces {
+        if self.mode.listing {
             if let Some(empty) = self.empty_statement(close) {
                 return Some(Ok(empty));
             }
@@ -131,6 +132,7 @@ impl<'t> Parser<'t> {
                 _ => {
                     let (depth, scopes, here) = (self.depth, self.scopes.len(), self.here.clone());
                     let known = self.referred.len();
+                    let start = self.cursor.mark();
                     let statement = self.statement();
                     if let Some(scope) = self.scopes.get_mut(scopes.saturating_sub(1)) {
                         scope.extend(self.referred.get(known..).unwrap_or_default().iter().cloned());
@@ -142,11 +144,37 @@ impl<'t> Parser<'t> {
                         self.depth = depth;
                         self.scopes.truncate(scopes);
                         self.here = here;
-                        self.cursor.skip_line();
+                        self.recover(start, close);
                     }
                     return Some(statement);
                 }
             }
+        }
+    }
+
+    /// Goes to where the next statement may begin: the end of the line in which an error was found, or the bracket that
+    /// closes what the statement is in.
+    fn recover(&mut self, start: Mark, close: Option<u8>) {
+        let wrong = self.cursor.mark();
+        self.cursor.back_to(start);
+        let mut level = 0u32;
+        while let Some(byte) = self.cursor.peek() {
+            let behind = self.cursor.pos() >= wrong.pos;
+            match byte {
+                b'"' => {
+                    if self.quoted().is_err() {
+                        self.cursor.back_to(wrong);
+                        return self.cursor.skip_line();
+                    }
+                    continue;
+                }
+                b'\r' | b'\n' if behind => return,
+                b'{' | b'[' | b'(' => level += 1,
+                b'}' | b']' | b')' if level > 0 => level -= 1,
+                byte if Some(byte) == close && behind => return,
+                _ => {}
+            }
+            self.cursor.advance();
         }
     }
 
@@ -216,14 +244,13 @@ impl<'t> Parser<'t> {
                 Err(error) => return Err(error),
             }
         }
-        if self.cursor.peek() != Some(close) {
-            // What went wrong inside is more to the point than the missing end.
-            let inside = self.errors.drain(known..).next();
-            return Err(inside.unwrap_or_else(|| {
-                self.cursor.error(missing).hint(format!("for the bracket of {}", place(span)))
-            }));
+        if self.cursor.peek() == Some(close) {
+            self.cursor.skip(1);
+        } else if self.errors.len() == known {
+            // One bracket that is told stands for all that are open; what is inside is looked at nonetheless.
+            let error = self.cursor.error(missing);
+            self.errors.push(error.hint(format!("for the bracket of {}", place(span))));
         }
-        self.cursor.skip(1);
         self.first = false;
         self.scopes.pop();
         self.depth -= 1;

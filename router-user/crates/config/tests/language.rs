@@ -313,10 +313,111 @@ fn all_errors_of_a_file_are_told() {
 }
 
 #[test]
+fn what_follows_an_error_inside_brackets_is_read_nonetheless() {
+    for (script, wanted) in [
+        ("{ :put 1 2 }\n:put 3 4", vec![(1, 10), (2, 8)]),
+        ("{ { :put 1 2 }; :put 3 4 }\n:put 5 6", vec![(1, 12), (1, 24), (2, 8)]),
+        ("{\n:put \"}\" 2\n:put 1\n}\n:put 5 6", vec![(2, 10), (5, 8)]),
+        ("{\n:put 1 2", vec![(2, 8)]),
+        ("{\n{ :put 1", vec![(2, 9)]),
+    ] {
+        let errors = import(&Tree::new(), script).unwrap_err();
+        let places: Vec<(u32, u32)> = errors.0.iter().map(|e| (e.line, e.column)).collect();
+        assert_eq!(places, wanted, "{script}");
+    }
+}
+
+#[test]
 fn blanks_behind_a_joining_backslash_are_tolerated_and_told() {
     let outcome = import(&Tree::new(), "/system identity set \\  \n    name=a").unwrap();
     assert_eq!(outcome.notes.len(), 1);
     assert_eq!(outcome.notes[0].line, 1);
+}
+
+/// Scripts of tokens in any order: an answer, never a panic.
+#[test]
+fn tokens_in_any_order_have_an_answer() {
+    const TOKENS: [&str; 60] = [
+        "/ip address",
+        "/ip/route",
+        "/",
+        ":",
+        "add",
+        "set",
+        "find",
+        "print",
+        "where",
+        "get",
+        "remove",
+        ":put",
+        ":local",
+        ":global",
+        ":set",
+        ":if",
+        ":foreach",
+        ":do",
+        "do=",
+        "else=",
+        "in=",
+        "on-error=",
+        "while=",
+        "x",
+        "$x",
+        "$f",
+        "a=",
+        ".as=",
+        "address=",
+        "192.0.2.1/24",
+        "2001:db8::1",
+        "10s",
+        "0x1F",
+        "-1",
+        "*1A",
+        "yes",
+        "!",
+        "\"",
+        "\"a$x\"",
+        "\"$[",
+        "\"$(",
+        "\\",
+        "\\\n",
+        "\n",
+        ";",
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        "->",
+        "=",
+        "~",
+        ",",
+        ".",
+        " ",
+        " ",
+        "#",
+        "é",
+    ];
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for _ in 0..4_000 {
+        let length = 1 + next(40);
+        let mut script = String::new();
+        for _ in 0..length {
+            script.push_str(TOKENS[next(TOKENS.len())]);
+            if next(3) > 0 {
+                script.push(' ');
+            }
+        }
+        let _ = listing(&script);
+        let _ = import(&Tree::new(), &script);
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Parser<'_> {
         let value = self.bracketed(Place { menu: None, query: false, inside: true })?;
         // A call of `($f)` is listed otherwise than one of `$f`.
         Ok(match value {
-            Expr::Variable(_) if self.mode.pieces => Expr::Concat(vec![value]),
+            Expr::Variable(_) if self.mode.listing => Expr::Concat(vec![value]),
             value => value,
         })
     }

@@ -9,15 +9,19 @@ impl Parser<'_> {
     /// A quoted string. One that is nothing but a variable is that variable.
     pub(super) fn string(&mut self) -> Parsed<Expr> {
         let open = self.cursor.span();
+        let known = self.errors.len();
         self.cursor.skip(1);
         let mut parts = Vec::new();
         let mut text = Vec::new();
         loop {
             let before = self.cursor.pos();
             let Some(byte) = self.cursor.peek() else {
-                return Err(Error::new(open, "unexpected end of script").hint("the string is not closed"));
+                // What went wrong inside is more to the point than the missing end.
+                let inside = self.errors.drain(known.min(self.errors.len())..).next();
+                let missing = Error::new(open, "unexpected end of script").hint("the string is not closed");
+                return Err(inside.unwrap_or(missing));
             };
-            if self.mode.pieces && self.cursor.pos() > before {
+            if self.mode.listing && self.cursor.pos() > before {
                 piece(&mut parts, &mut text);
             }
             match byte {
@@ -25,7 +29,7 @@ impl Parser<'_> {
                 b'\\' => {
                     self.cursor.skip(1);
                     let byte = self.escape()?;
-                    if self.mode.pieces {
+                    if self.mode.listing {
                         piece(&mut parts, &mut text);
                         text.push(byte);
                         piece(&mut parts, &mut text);
@@ -151,7 +155,7 @@ impl Parser<'_> {
     }
 
     /// Moves behind a quoted string without reading what it holds.
-    fn quoted(&mut self) -> Parsed<()> {
+    pub(super) fn quoted(&mut self) -> Parsed<()> {
         let open = self.cursor.span();
         self.cursor.skip(1);
         while let Some(byte) = self.cursor.peek() {

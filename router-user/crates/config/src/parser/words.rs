@@ -54,7 +54,7 @@ impl Parser<'_> {
     fn children(&self, path: &str) -> Vec<&'static str> {
         let below = schema::children(path).unwrap_or_default().iter().map(String::as_str);
         let language = table().menus().filter(|menu| path.is_empty() && !menu.is_empty());
-        let is_there = |word: &&str| !self.mode.strict || !table().is_extra(&down(path, word));
+        let is_there = |word: &&str| !self.mode.listing || !table().is_extra(&down(path, word));
         below.filter(is_there).chain(language).collect()
     }
 
