@@ -80,12 +80,14 @@ pub fn cargo_home() -> PathBuf {
     env::var_os("CARGO_HOME").map_or(home.join(".cargo"), PathBuf::from)
 }
 
-/// Finds a program by name, also in cargo's own folder and in `/sbin`, which users' paths lack.
+const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Finds a program by name, also in cargo's own folder and in root's, which users' paths lack.
 pub fn which(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
     folders.push(cargo_home().join("bin"));
-    folders.extend(["/usr/sbin", "/sbin", "/usr/bin"].map(PathBuf::from));
+    folders.extend(SBIN.map(PathBuf::from));
     folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
@@ -119,6 +121,18 @@ fn line(command: &Command) -> String {
     words.join(" ")
 }
 
+/// `sudo PROGRAM` with this process's path, and root's own folders, which users' paths lack.
+pub fn sudo(program: &Path) -> Command {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(SBIN.map(PathBuf::from));
+    let mut sudo = Command::new("sudo");
+    if let Ok(path) = env::join_paths(folders) {
+        sudo.env("PATH", path);
+    }
+    sudo.args(["--preserve-env=PATH,CARGO_TERM_COLOR", "--"]).arg(program);
+    sudo
+}
+
 /// Runs an inner verb of xtask as root, through sudo where this process is not root.
 pub fn as_root(arguments: &[&str]) -> Result<ExitCode> {
     crate::signal::catch()?; // the inner process cleans up; this one waits for it
@@ -130,9 +144,7 @@ pub fn as_root(arguments: &[&str]) -> Result<ExitCode> {
             bail!("this part needs root: run it as root, or install sudo");
         }
         step("sudo (network namespaces and eBPF need root)");
-        let mut sudo = Command::new("sudo");
-        sudo.args(["--preserve-env=PATH,CARGO_TERM_COLOR", "--"]).arg(&own);
-        sudo
+        sudo(&own)
     };
     let status = command.args(arguments).status().with_context(|| format!("start {}", own.display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

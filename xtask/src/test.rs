@@ -85,9 +85,7 @@ fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec
     let mut command = if ::lab::is_root() || shell::which("sudo").is_none() {
         Command::new(own)
     } else {
-        let mut sudo = Command::new("sudo");
-        sudo.args(["--preserve-env=PATH,CARGO_TERM_COLOR"]).arg(own);
-        sudo
+        shell::sudo(&own)
     };
     command.arg("run-tests").arg(&job.file);
     let status = command.status().context("start the tests")?;
