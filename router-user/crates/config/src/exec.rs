@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
 
     /// Runs a script, then looks up the names that weren't known when they were used.
     pub fn run(&mut self, text: &str) -> Operand {
-        let mode = Mode { strict: self.options.strict, pieces: false };
+        let mode = Mode { strict: self.options.strict, listing: false };
         if self.options.stop && !self.is_readable(text, mode) {
             return Operand::Nothing;
         }
