@@ -155,6 +155,8 @@ struct LongProperty {
     #[serde(default)]
     always: bool,
     #[serde(default)]
+    explicit: bool,
+    #[serde(default)]
     since: String,
     #[serde(default)]
     until: String,
@@ -200,7 +202,12 @@ impl Menu {
         properties.retain(|name, _| !self.without.contains(name));
         let mut properties = entries(&properties);
         let own: Vec<String> = properties.iter().map(|p| p.name.clone()).collect();
+        // The routing part of RouterOS 7 keeps what it is told, defaults too.
+        let told = ["ip/route", "ipv6/route", "ip/vrf"].contains(&path)
+            || path.starts_with("routing/")
+            || path.starts_with("mpls/");
         for property in &mut properties {
+            property.explicit |= told;
             let bare = property.name.split_once('.').filter(|(group, _)| self.groups.contains_key(*group));
             property.also.extend(bare.map(|(_, bare)| bare.to_owned()).filter(|bare| !own.contains(bare)));
         }
@@ -359,6 +366,7 @@ impl Property {
                     kept: long.kept,
                     read_only: long.read_only,
                     always: long.always,
+                    explicit: long.explicit,
                     since: long.since,
                     until: long.until,
                 }

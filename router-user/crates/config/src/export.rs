@@ -129,11 +129,7 @@ fn export_section(
         let Some(words) = statement(menu, item, *number, options) else { continue };
         if options.terse {
             text.push_str(&menu.blank_path());
-            for word in &words {
-                text.push(' ');
-                text.push_str(&word.text());
-            }
-            text.push('\n');
+            wrap::one_line(text, &words);
             continue;
         }
         if std::mem::take(&mut first) {
@@ -155,6 +151,7 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         (_, None) => words.push(Word::plain("add")),
     }
     let head = words.len();
+    let mut group = "";
     for property in &menu.properties {
         let hidden = property.is_secret() && !options.sensitive;
         if hidden || property.read_only || is_identity(menu, item, property) {
@@ -162,7 +159,16 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         }
         let shown = options.verbose || (property.always || property.required) && item.builtin().is_none();
         match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
-            Some(value) => words.push(property_word(menu, property, value)),
+            Some(value) => {
+                let mut word = property_word(menu, property, value);
+                // A group's name is told once: `remote.address=192.0.2.1 .as=65001`.
+                match property.name.split_once('.').filter(|(_, name)| !name.contains('.')) {
+                    Some((of, _)) if of == group => word.head = word.head.split_off(of.len()),
+                    Some((of, _)) => group = of,
+                    None => group = "",
+                }
+                words.push(word);
+            }
             None if options.verbose && property.unset => {
                 words.push(Word::plain(format!("!{}", property.name)))
             }

@@ -121,6 +121,8 @@ pub struct Property {
     pub read_only: bool,
     /// Exported also when it is the default.
     pub always: bool,
+    /// Kept where it was given, and exported again, also when it is the default.
+    pub explicit: bool,
     pub versions: Versions,
 }
 
@@ -394,6 +396,7 @@ fn build_property(entry: PropertyEntry, types: &mut Types) -> Result<Property, S
         effect: entry.kept.map_or(Effect::Enforced, Effect::Kept),
         read_only: entry.read_only,
         always: entry.always,
+        explicit: entry.explicit,
         versions: Versions::new(entry.since, entry.until),
     })
 }

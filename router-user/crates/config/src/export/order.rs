@@ -236,14 +236,18 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// Takes the first menu that has anything to write, writes all it can, and begins again.
+    /// Menu after menu writes what it can. The menus of interfaces are gone through again and again, as long as that brings
+    /// anything, before what follows them.
     fn sections(mut self) -> Vec<Section<'t>> {
         let mut left: BTreeSet<usize> = (0..self.nodes.len()).collect();
         let mut ready: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.waits_for == 0) {
             ready.entry(node.rank).or_default().insert(at);
         }
+        let interfaces: BTreeSet<usize> =
+            self.nodes.iter().filter(|node| node.menu.interface).map(|node| node.rank).collect();
         let mut sections: Vec<Section<'t>> = Vec::new();
+        let mut rank = 0;
         loop {
             if ready.is_empty() {
                 // Items that name each other in a ring: one of them has to begin.
@@ -251,8 +255,10 @@ impl<'t> Plan<'t> {
                 let rank = self.nodes.get(first).map_or(0, |node| node.rank);
                 ready.entry(rank).or_default().insert(first);
             }
-            let rank = ready.keys().next().copied().unwrap_or_default();
-            while let Some(at) = ready.get_mut(&rank).and_then(BTreeSet::pop_first) {
+            let round = interfaces.contains(&rank);
+            let next = ready.keys().copied().find(|next| round && *next > rank && interfaces.contains(next));
+            rank = next.or_else(|| ready.keys().next().copied()).unwrap_or_default();
+            for at in ready.remove(&rank).unwrap_or_default() {
                 left.remove(&at);
                 let Some(node) = self.nodes.get_mut(at) else { continue };
                 let (items, followers) =
@@ -269,7 +275,6 @@ impl<'t> Plan<'t> {
                     }
                 }
             }
-            ready.remove(&rank);
         }
     }
 }

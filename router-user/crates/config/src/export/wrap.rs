@@ -23,10 +23,6 @@ impl Word {
     pub fn assign(name: &str, value: &str) -> Word {
         Word { head: format!("{name}="), value: quote(value) }
     }
-
-    pub fn text(&self) -> String {
-        format!("{}{}", self.head, self.value)
-    }
 }
 
 /// A value as it is written: plain, or quoted where RouterOS quotes.
@@ -59,6 +55,20 @@ pub(crate) fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// Writes a statement behind its path in one line; only a line feed inside a string begins another.
+pub(super) fn one_line(text: &mut String, words: &[Word]) {
+    for word in words {
+        text.extend([" ", &word.head]);
+        let mut rest = word.value.as_str();
+        while let Some((head, tail)) = line_feed(rest).and_then(|at| rest.split_at_checked(at)) {
+            text.extend([head, "\\\n    "]);
+            rest = tail;
+        }
+        text.push_str(rest);
+    }
+    text.push('\n');
 }
 
 /// Writes a statement in physical lines. What doesn't fit behind the words before it goes to the next line: a word, a

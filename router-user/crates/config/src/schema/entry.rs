@@ -111,6 +111,8 @@ pub struct PropertyEntry {
     pub read_only: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub always: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub explicit: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub since: String,
     #[serde(skip_serializing_if = "String::is_empty")]

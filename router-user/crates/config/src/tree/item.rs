@@ -215,10 +215,13 @@ impl Values {
         self.0.iter().map(|(name, value)| (*name, value))
     }
 
-    /// Stores a value, or nothing where it is the default.
+    /// Stores a value; or nothing where it is the default, unless the property keeps what it is told.
     pub fn store(&mut self, property: &'static Property, value: Option<Value>) {
         match value {
-            Some(value) if property.default.as_ref().is_none_or(|(_, default)| *default != value) => {
+            Some(value)
+                if property.explicit
+                    || property.default.as_ref().is_none_or(|(_, default)| *default != value) =>
+            {
                 self.insert(&property.name, value);
             }
             _ => self.remove(&property.name),
