@@ -147,6 +147,14 @@ pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
     }
 }
 
+/// True where a word is one of the names but for a slip; names that differ in their numbers are not the same.
+pub(crate) fn is_misspelt<'a>(word: &str, mut names: impl Iterator<Item = &'a str>) -> bool {
+    let letters = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let slips = if word.len() < 8 { 1 } else { 2 };
+    (4..=40).contains(&word.len())
+        && names.any(|name| distance(word, name) <= slips && letters(name) != letters(word))
+}
+
 /// Edit distance with swaps of neighbours (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
@@ -176,6 +184,16 @@ mod tests {
         assert_eq!(nearest("frewall", names.iter().copied()).as_deref(), Some("did you mean firewall?"));
         assert_eq!(nearest("adderss", names.iter().copied()).as_deref(), Some("did you mean address?"));
         assert_eq!(nearest("zzz", names.iter().copied()), None);
+    }
+
+    #[test]
+    fn a_slip_is_told_from_another_name() {
+        let names = ["bridge1", "WAN", "guests"];
+        for (word, slip) in
+            [("brigde1", true), ("guest", true), ("bridge2", false), ("LAN", false), ("uplink", false)]
+        {
+            assert_eq!(is_misspelt(word, names.iter().copied()), slip, "{word}");
+        }
     }
 
     #[test]

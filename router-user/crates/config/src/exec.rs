@@ -5,7 +5,7 @@ mod add;
 mod apply;
 mod check;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::ast::{self, Arg, Expr, Statement, StatementKind};
 use crate::cond::Cond;
@@ -76,7 +76,11 @@ pub(crate) struct Session<'a> {
     pub options: ImportOptions,
     /// By menu: the items in the order of the last `print`, which is what numbers mean.
     printed: HashMap<usize, Vec<ItemId>>,
+    /// Commands to a router that is whole; a file can be a part of a configuration.
+    pub console: bool,
     pending: Vec<Pending>,
+    /// Names of items that could not be added: what refers to them is not told again.
+    broken: HashSet<String>,
     rows: &'a dyn Rows,
     /// Substitutions are not statements of the script.
     quiet: u32,
@@ -108,12 +112,19 @@ impl<'a> Session<'a> {
             changed: false,
             options: ImportOptions::default(),
             printed: HashMap::new(),
+            console: false,
             pending: Vec::new(),
+            broken: HashSet::new(),
             rows,
             quiet: 0,
             failed: 0,
             current: Span::default(),
         }
+    }
+
+    /// True for a file that is taken as well as it can be; false where RouterOS's way is asked for.
+    fn is_lenient(&self) -> bool {
+        !self.options.strict && !self.options.stop && !self.console
     }
 
     /// Runs a script, then looks up the names that weren't known when they were used.
@@ -305,7 +316,15 @@ impl<'a> Session<'a> {
                 self.report(span, &menu.path, Status::Kept(reason), None);
                 continue;
             }
-            let operand = self.apply(command, n == 0)?;
+            let name = command.assigns.iter().find(|a| a.name == "name" && command.verb == "add");
+            let name = name.and_then(|a| a.value.clone());
+            let operand = match self.apply(command, n == 0) {
+                Ok(operand) => operand,
+                Err(errors) => {
+                    self.broken.extend(name);
+                    return Err(errors);
+                }
+            };
             if n == 0 {
                 last = operand;
             }

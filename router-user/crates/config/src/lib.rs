@@ -169,6 +169,7 @@ pub fn run(tree: &mut Tree, command: &str) -> Result<Output, Errors> {
 pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Output, Errors> {
     let mut next = tree.clone();
     let mut session = exec::Session::new(&mut next, rows);
+    session.console = true;
     let last = session.run(command);
     let exec::Session { errors, notes, mut out, rows_out, again, changed, .. } = session;
     if !errors.is_empty() {

@@ -54,8 +54,6 @@ pub struct Menu {
     pub interface_type: String,
     /// Property lists that together may occur once, with RouterOS's words for the second.
     pub unique: Vec<Unique>,
-    /// An identical second `add` is a no-op with a note.
-    pub repeatable: bool,
     /// Commands beyond the generic ones.
     pub commands: Vec<Command>,
     /// Other paths that mean this menu.
@@ -340,7 +338,6 @@ fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu,
         interface: !entry.interface.is_empty(),
         interface_type: entry.interface,
         unique: entry.unique.into_iter().map(|u| Unique { by: u.by, message: u.message }).collect(),
-        repeatable: entry.repeatable,
         commands,
         also: entry.also,
         order: entry.order.unwrap_or(u32::MAX),

@@ -292,19 +292,6 @@ impl Tree {
         }
     }
 
-    /// True where the configuration has things of that kind beside those of a fresh router.
-    pub(crate) fn has_any(&self, target: Target<'_>) -> bool {
-        let is_own =
-            |item: &Item| !item.is_builtin() || !item.menu().ports.is_empty() && !item.is_untouched_port();
-        let any = |menu: &Menu| self.all(menu).iter().any(is_own);
-        let interfaces = || schema::menus().any(|menu| menu.interface && any(menu));
-        match target {
-            Target::Interface => interfaces(),
-            Target::InterfaceOrList => interfaces() || schema::menu(LISTS).is_some_and(any),
-            Target::Menu(path) => schema::menu(path).is_some_and(any),
-        }
-    }
-
     /// Names that a reference could have meant.
     pub(crate) fn candidates(&self, target: Target<'_>) -> Vec<String> {
         match target {

@@ -1,6 +1,6 @@
 //! Scripts in, trees out: paths, items, values, errors.
 
-use router_config::{ExportOptions, Tree, export, import, run};
+use router_config::{ExportOptions, ImportOptions, Tree, export, import, import_with, run};
 
 fn tree(script: &str) -> Tree {
     match import(&Tree::new(), script) {
@@ -183,14 +183,33 @@ fn a_part_of_a_configuration_may_name_what_another_part_makes() {
     let reasons: Vec<&str> = outcome.notes.iter().map(|n| n.reason.as_str()).collect();
     assert!(reasons.contains(&"in-interface: there is no lan here; inactive"), "{reasons:?}");
     assert!(reasons.contains(&"in-interface-list: there is no TRUSTED here; inactive"), "{reasons:?}");
-    let whole = format!("/interface bridge add name=bridge1\n/interface list add name=LAN\n{rule}");
-    let errors = import(&Tree::new(), &whole).unwrap_err();
+    let meant = format!("/interface list add name=TRUSTET\n/interface bridge add name=lane\n{rule}");
+    assert_eq!(errors(&meant), ["input does not match any value of in-interface-list (line 3 column 72)"]);
     assert_eq!(
-        errors.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        run(&mut Tree::new(), rule).unwrap_err().0.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "input does not match any value of in-interface (line 3 column 50)",
-            "input does not match any value of in-interface-list (line 3 column 72)",
+            "input does not match any value of in-interface (line 1 column 50)",
+            "input does not match any value of in-interface-list (line 1 column 72)",
         ]
+    );
+}
+
+#[test]
+fn what_comes_of_an_error_is_not_told_again() {
+    assert_eq!(
+        errors("/interface bridge add name=lan mtu=x\n/ip address add address=192.0.2.1/24 interface=lan"),
+        ["invalid value for argument mtu (line 1 column 36)"]
+    );
+}
+
+#[test]
+fn files_may_repeat_what_is_there_and_remove_what_stays() {
+    let text = "/interface vlan add interface=ether1 name=v1 vlan-id=1\n/interface vlan add vlan-id=1 name=v1 interface=ether1\n/user remove admin";
+    let outcome = import(&Tree::new(), text).unwrap();
+    assert_eq!(outcome.tree.items("interface/vlan").count(), 1);
+    assert!(outcome.tree.items("user").all(|user| user.is_disabled()));
+    assert!(
+        import_with(&Tree::new(), text, &ImportOptions { strict: true, ..ImportOptions::default() }).is_err()
     );
 }
 

@@ -27,10 +27,7 @@ impl Session<'_> {
         changes.extend(written.iter().cloned());
         missing(menu, &changes, command.span)?;
         self.name_new(menu, &mut changes);
-        if menu.repeatable && self.already_there(menu, &changes) {
-            if self.options.strict {
-                return error(command.span, "failure: already have such item");
-            }
+        if self.is_lenient() && self.already_there(menu, &changes) {
             self.note(command.span, &menu.path, "an identical item exists already".into());
             self.finish(command, &written, first, None);
             return Ok(Operand::Nothing);

@@ -63,6 +63,12 @@ impl Session<'_> {
         let ids = self.items(command)?;
         let builtin = |id: &ItemId| self.tree.get(command.menu, *id).is_some_and(|item| item.is_builtin());
         if ids.iter().any(builtin) {
+            if self.is_lenient() && command.menu.property("disabled").is_some() {
+                let reason = "an item of every router is disabled in place of being removed";
+                self.note(command.span, &command.menu.path, reason.into());
+                let disabled = assign("disabled", command.span, Some("yes".into()), command.span);
+                return self.set(&Command { assigns: vec![disabled], ..command.clone() }, &ids, first);
+            }
             return Err(Error::new(command.span, "failure: can not remove default item")
                 .hint("it belongs to every router; disable it if the menu has that")
                 .into());

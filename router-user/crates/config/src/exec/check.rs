@@ -1,7 +1,7 @@
 //! Assignments against the schema, and the names they refer to.
 
 use super::{Assign, Outcome, Pending, Session};
-use crate::error::{Error, Errors, Span, nearest};
+use crate::error::{Error, Errors, Span, is_misspelt, nearest};
 use crate::parser::MAX_ERRORS;
 use crate::schema::{Effect, Lookup, Menu, Property};
 use crate::tree::{Changes, is_id};
@@ -111,8 +111,10 @@ impl Session<'_> {
             if self.tree.is_known(wanted.target, &wanted.name) {
                 continue;
             }
-            // A part of a configuration names what another part makes.
-            if wanted.menu.effect != Effect::Enforced && !self.tree.has_any(wanted.target) {
+            if self.broken.contains(&wanted.name) {
+                continue;
+            }
+            if self.may_come(&wanted) {
                 let reason = format!("{}: there is no {} here; inactive", wanted.property.name, wanted.name);
                 self.note(wanted.statement, &wanted.menu.path, reason);
                 continue;
@@ -126,6 +128,15 @@ impl Session<'_> {
                 return;
             }
         }
+    }
+
+    /// True for a name that another part of the configuration can bring. One that is like a name which is there was
+    /// meant to be that; and what is to have effect now has to be there.
+    fn may_come(&self, wanted: &Pending) -> bool {
+        self.is_lenient()
+            && wanted.menu.effect != Effect::Enforced
+            && self.tree.renamed_port(&wanted.name).is_none()
+            && !is_misspelt(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
     }
 
     /// The error about a name that nothing has.

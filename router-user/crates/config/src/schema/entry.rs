@@ -56,8 +56,6 @@ pub struct MenuEntry {
     pub ordered: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub interface: String,
-    #[serde(skip_serializing_if = "is_false")]
-    pub repeatable: bool,
     /// In the order in which an error names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<String>,
