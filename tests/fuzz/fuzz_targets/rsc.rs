@@ -1,10 +1,13 @@
-//! Scripts: never a panic; what is taken is written in both forms and read back as it was.
+//! Scripts: never a panic, also not in their listing; what is taken is written in both forms and read back as it was.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use router_config::{ExportOptions, Tree, export, from_yaml, import_bytes, to_yaml};
+use router_config::{ExportOptions, Tree, export, from_yaml, import_bytes, listing, to_yaml};
 
 fuzz_target!(|bytes: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = listing(text);
+    }
     let Ok(outcome) = import_bytes(&Tree::new(), bytes) else { return };
     let written = |tree| export(tree, &ExportOptions { sensitive: true, ..ExportOptions::default() });
     let text = written(&outcome.tree);

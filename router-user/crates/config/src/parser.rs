@@ -23,6 +23,8 @@ use words::Step;
 
 /// Blocks, brackets and conditions inside each other.
 const MAX_DEPTH: u32 = 64;
+/// Nodes of what is read that stand inside each other: `1-1-1` are two.
+const MAX_HEIGHT: u32 = 200;
 /// Errors after which the rest of a text isn't looked at.
 pub(crate) const MAX_ERRORS: usize = 100;
 /// Arguments of one statement, elements of one array, conditions side by side.
@@ -48,6 +50,8 @@ pub(crate) struct Parser<'t> {
     cursor: Cursor<'t>,
     mode: Mode,
     depth: u32,
+    /// Of what was read last: nodes inside each other.
+    height: u32,
     /// The current menu, `ip/address`.
     here: Arc<str>,
     /// Declared variables, by block.
@@ -70,6 +74,7 @@ impl<'t> Parser<'t> {
             cursor: Cursor::new(text, mode.listing),
             mode,
             depth: 0,
+            height: 0,
             here: "".into(),
             scopes: vec![HashSet::new()],
             referred: Vec::new(),
@@ -107,6 +112,15 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
+    /// What was read is inside of a node, which stands beside others with `outer` nodes inside each other.
+    fn wrap(&mut self, outer: u32) -> Parsed<()> {
+        self.height = outer.max(self.height.saturating_add(1));
+        if self.height > MAX_HEIGHT {
+            return Err(self.cursor.error("nested too deeply").hint(format!("at most {MAX_HEIGHT} levels")));
+        }
+        Ok(())
+    }
+
     /// The next statement before the closing byte, which is left in place, or before the end of the text.
     fn next(&mut self, close: Option<u8>) -> Option<Parsed<Statement>> {
         if self.mode.listing {
@@ -131,6 +145,9 @@ impl<'t> Parser<'t> {
                 }
                 _ => {
                     let (depth, scopes, here) = (self.depth, self.scopes.len(), self.here.clone());
+                    if close.is_none() {
+                        self.height = 0;
+                    }
                     let known = self.referred.len();
                     let start = self.cursor.mark();
                     let statement = self.statement();
@@ -228,6 +245,7 @@ impl<'t> Parser<'t> {
     fn block(&mut self, close: u8, missing: &str) -> Parsed<Block> {
         let span = self.cursor.span();
         self.enter()?;
+        let outer = std::mem::take(&mut self.height);
         self.cursor.skip(1);
         let menu = self.here.clone();
         self.scopes.push(HashSet::new());
@@ -255,6 +273,7 @@ impl<'t> Parser<'t> {
         self.scopes.pop();
         self.depth -= 1;
         self.here = menu.clone();
+        self.wrap(outer)?;
         Ok(Block { span, menu, statements })
     }
 

@@ -434,6 +434,8 @@ fn any_input_has_an_answer_soon() {
         (":put (1+", 20_000),
         (":put (-", 20_000),
         ("$x->", 50_000),
+        (":put (1-", 50_000),
+        ("1-(", 50_000),
         ("a=", 100_000),
         ("\\\n", 200_000),
         ("#\n", 200_000),
@@ -449,5 +451,15 @@ fn any_input_has_an_answer_soon() {
     assert!(listing(&format!(":put \"{long}\"")).is_ok());
     assert!(listing(&format!(":put \"{}\"", "\\n".repeat(500_000))).is_ok());
     assert!(listing(&format!(":put ({})", vec!["1"; 3_000].join("+"))).is_ok());
+    // Long chains are no deep recursion.
+    for (open, link) in
+        [(":put (", "1-"), (":put (", "$a->"), (":put (", "$f <%% "), (":put {", "$a/"), (":put (", "1=")]
+    {
+        let chain = format!("{open}{}1", link.repeat(100_000));
+        let message = listing(&chain).unwrap_err().message;
+        assert!(message.starts_with("nested too deeply") || message.starts_with("syntax error"), "{message}");
+        assert!(import(&Tree::new(), &chain).is_err());
+    }
+    assert!(listing(&format!(":put ({}1)", "1-".repeat(150))).is_ok());
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }

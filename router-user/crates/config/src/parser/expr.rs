@@ -130,9 +130,11 @@ impl Parser<'_> {
     /// An expression of operators that bind at least as tightly as `least`.
     fn expression(&mut self, place: Place, least: u8) -> Parsed<Expr> {
         self.enter()?;
+        let outer = std::mem::take(&mut self.height);
         self.gap(place);
         let first = self.operand(place)?;
         let value = self.operators(first, place, least)?;
+        self.height = self.height.max(outer);
         self.depth -= 1;
         Ok(value)
     }
@@ -142,15 +144,17 @@ impl Parser<'_> {
         let mut value = first;
         loop {
             let before = self.cursor.mark();
+            let left = std::mem::take(&mut self.height);
             self.gap(place);
             let span = self.cursor.span();
             let Some((op, binds)) = self.operator().filter(|(_, binds)| *binds >= least) else {
                 self.cursor.back_to(before);
                 if least <= BESIDE && self.begins_operand(place) {
                     let next = self.expression(place, BESIDE + 1)?;
-                    self.chain(&mut value, Op::Beside, next, span)?;
+                    self.chain(&mut value, Op::Beside, next, (span, left))?;
                     continue;
                 }
+                self.height = left;
                 return Ok(value);
             };
             self.gap(place);
@@ -160,25 +164,27 @@ impl Parser<'_> {
                 (_, Op::Apply) => self.expression(place, binds)?,
                 _ => self.expression(place, binds + 1)?,
             };
-            self.chain(&mut value, op, right, span)?;
+            self.chain(&mut value, op, right, (span, left))?;
         }
     }
 
-    /// Adds an operand; the same operator in a row is one node where the order doesn't matter.
-    fn chain(&self, value: &mut Expr, op: Op, right: Expr, span: Span) -> Parsed<()> {
-        match value {
-            Expr::Op(same, operands, _) if *same == op && op.is_flat() && operands.len() > 1 => {
-                if operands.len() >= MAX_ARGS {
-                    return self.fail("too many operands");
-                }
-                operands.push(right);
+    /// Adds an operand to one of height `left`; the same operator in a row is one node where the order doesn't matter.
+    fn chain(&mut self, value: &mut Expr, op: Op, right: Expr, (span, left): (Span, u32)) -> Parsed<()> {
+        if let Expr::Op(same, operands, _) = value
+            && *same == op
+            && op.is_flat()
+            && operands.len() > 1
+        {
+            if operands.len() >= MAX_ARGS {
+                return self.fail("too many operands");
             }
-            _ => {
-                let left = std::mem::replace(value, Expr::Unset);
-                *value = Expr::Op(op, vec![left, right], span);
-            }
+            operands.push(right);
+            return self.wrap(left);
         }
-        Ok(())
+        self.height = self.height.max(left);
+        let before = std::mem::replace(value, Expr::Unset);
+        *value = Expr::Op(op, vec![before, right], span);
+        self.wrap(0)
     }
 
     /// The binary operator here, passed over.
@@ -230,6 +236,7 @@ impl Parser<'_> {
             }
             self.gap(place);
             let value = self.expression(place, UNARY)?;
+            self.wrap(0)?;
             let value = Expr::Op(op, vec![value], span);
             return Ok(if twice { Expr::Op(op, vec![value], span) } else { value });
         }
@@ -312,6 +319,7 @@ impl Parser<'_> {
     pub(super) fn array(&mut self) -> Parsed<Expr> {
         self.enter()?;
         self.cursor.skip(1);
+        let outer = std::mem::take(&mut self.height);
         let place = Place { menu: None, query: false, inside: true };
         let mut elements = Vec::new();
         loop {
@@ -340,6 +348,7 @@ impl Parser<'_> {
             }
         }
         self.depth -= 1;
+        self.wrap(outer)?;
         Ok(Expr::Array(elements))
     }
 
@@ -349,7 +358,10 @@ impl Parser<'_> {
         match self.cursor.peek() {
             Some(byte) if is_word(byte) => {
                 let word = self.cursor.word(is_word);
-                self.operators(Expr::Literal(literal(&word)), place, COMPARE + 1)
+                let outer = std::mem::take(&mut self.height);
+                let value = self.operators(Expr::Literal(literal(&word)), place, COMPARE + 1)?;
+                self.height = self.height.max(outer);
+                Ok(value)
             }
             _ => self.expression(place, COMPARE + 1),
         }

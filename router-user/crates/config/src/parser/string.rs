@@ -83,7 +83,9 @@ impl Parser<'_> {
 
     /// A variable that is used may be set by the statements behind.
     fn referred(&mut self, name: String) -> Expr {
-        self.referred.push(name.clone());
+        if !self.is_declared(&name) {
+            self.referred.push(name.clone());
+        }
         Expr::Variable(name)
     }
 

@@ -135,6 +135,10 @@ impl Table {
         self.own.keys().map(String::as_str).filter(|path| schema::children(path).is_none())
     }
 
+    pub fn is_menu(&self, path: &str) -> bool {
+        !path.is_empty() && self.own.contains_key(path)
+    }
+
     pub fn is_own(&self, path: &str, name: &str) -> bool {
         self.own.get(path).is_some_and(|own| own.contains_key(name))
     }

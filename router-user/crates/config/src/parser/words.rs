@@ -23,10 +23,12 @@ impl Parser<'_> {
         if self.lost && global && (!table().is_own("", word) || table().is_shared(word)) {
             return Step::None(Box::new(Error::new(Span::default(), format!("bad command name {word}"))));
         }
-        let below = self.children(path);
-        if below.contains(&word) {
-            // A command may have the name of a menu; `/certificate export` has none.
-            return Step::Menu(down(path, word));
+        let is_below = |words: &[String]| words.iter().any(|w| w == word);
+        if schema::children(path).is_some_and(is_below) || (path.is_empty() && table().is_menu(word)) {
+            let menu = down(path, word);
+            if !self.mode.listing || !table().is_extra(&menu) {
+                return Step::Menu(menu);
+            }
         }
         if table().has(path, word) {
             return Step::Command(path.to_owned(), word.to_owned());
@@ -34,6 +36,7 @@ impl Parser<'_> {
         if global && table().is_own("", word) {
             return Step::Command(String::new(), word.to_owned());
         }
+        let below = self.children(path);
         let commands = table().commands(path);
         let mut menus = below.iter().filter(|w| w.starts_with(word));
         let mut verbs = commands.iter().filter(|w| w.starts_with(word));
