@@ -163,6 +163,18 @@ impl Tree {
         Ok(self.insert(menu, values, None, before, Some(span)))
     }
 
+    /// True where an item with just these values is there and a second one can't be.
+    pub(crate) fn is_repeated(&self, menu: &'static Menu, changes: &Changes) -> bool {
+        let mut values = Values::default();
+        for (property, value) in changes {
+            values.store(property, value.clone());
+        }
+        let Some(list) = self.menus.get(menu.index) else { return false };
+        let same = |id: ItemId| list.get(id).is_some_and(|item| *item.all_values() == values);
+        let keys = (0..menu.unique.len()).filter_map(|n| unique_key(menu, n, &values));
+        keys.filter_map(|key| list.holder(&key)).any(same)
+    }
+
     /// Changes one item; references to a changed name follow it. True where anything differs afterwards.
     pub(crate) fn set(
         &mut self,

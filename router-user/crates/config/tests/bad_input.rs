@@ -128,7 +128,7 @@ fn a_hundred_thousand_lines_take_no_time_per_line_that_grows() {
     assert_eq!(outcome.statements.len(), 100_000);
     println!("{:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
-    script.push_str("add address=10.0.0.0 list=blocked\n");
+    script.push_str("add address=10.0.0.0 comment=again list=blocked\n");
     assert_eq!(
         import(&Tree::new(), &script).unwrap_err().to_string(),
         "failure: already have such entry (line 100002 column 1)"

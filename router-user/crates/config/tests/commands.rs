@@ -146,7 +146,7 @@ fn commands_say_what_they_miss() {
 
 #[test]
 fn an_import_that_stops_keeps_what_was_done_before() {
-    let script = "/interface list\nadd name=A\nadd name=B\nadd name=A\nadd name=C\n";
+    let script = "/interface list\nadd name=A\nadd name=B\nadd comment=x name=A\nadd name=C\n";
     let stop = ImportOptions { stop: true, ..ImportOptions::default() };
     let taken = attempt(&Tree::new(), script, &stop);
     let names: Vec<_> = taken
@@ -180,4 +180,22 @@ fn an_import_may_begin_at_a_line() {
     let taken = attempt(&Tree::new(), script, &from);
     assert_eq!(taken.tree.items("interface/list").filter(|i| !i.is_builtin()).count(), 1);
     assert_eq!(taken.errors.first().map(|e| e.line), Some(3));
+}
+
+#[test]
+fn what_a_file_says_twice_is_one_item_and_a_command_says_it_once() {
+    let line = "/ip address add address=192.0.2.1/24 interface=ether1\n";
+    let outcome = import(&Tree::new(), &line.repeat(2)).unwrap();
+    assert_eq!(outcome.tree.items("ip/address").count(), 1);
+    assert_eq!(outcome.notes.iter().filter(|note| note.reason.contains("identical")).count(), 1);
+    let mut tree = outcome.tree;
+    let message = run(&mut tree, line).unwrap_err().0[0].message.clone();
+    assert_eq!(message, "failure: already have such address");
+}
+
+#[test]
+fn the_first_user_is_disabled_where_a_file_removes_it() {
+    let tree = tree("/user add name=jo group=full password=geheim\n/user remove admin");
+    let admin = tree.items("user").find(|user| user.text("name").as_deref() == Some("admin")).unwrap();
+    assert!(admin.is_disabled());
 }

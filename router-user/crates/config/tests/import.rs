@@ -87,7 +87,7 @@ fn errors_have_the_text_and_place_of_routeros_and_come_all_at_once() {
 fn duplicates_are_refused() {
     assert_eq!(
         errors(
-            "/ip address add address=192.0.2.1/24 interface=ether1\n/ip address add address=192.0.2.1/24 interface=ether1"
+            "/ip address add address=192.0.2.1/24 interface=ether1\n/ip address add address=192.0.2.1/24 comment=x interface=ether1"
         ),
         ["failure: already have such address (line 2 column 1)"]
     );

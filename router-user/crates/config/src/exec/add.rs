@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::apply::{is_default, take};
+use super::apply::take;
 use super::{Assign, Command, Operand, Outcome, Session, error};
 use crate::error::{Error, Span};
 use crate::schema::{Kind, Menu};
@@ -27,7 +27,7 @@ impl Session<'_> {
         changes.extend(written.iter().cloned());
         missing(menu, &changes, command.span)?;
         self.name_new(menu, &mut changes);
-        if self.is_lenient() && self.already_there(menu, &changes) {
+        if self.is_lenient() && self.tree.is_repeated(menu, &changes) {
             self.note(command.span, &menu.path, "an identical item exists already".into());
             self.finish(command, &written, first, None);
             return Ok(Operand::Nothing);
@@ -73,18 +73,6 @@ impl Session<'_> {
         let kind = menu.path.rsplit('/').next().unwrap_or("interface");
         let free = (1u32..).map(|n| format!("{kind}{n}")).find(|name| self.tree.interface(name).is_none());
         changes.push((property, free.map(Value::Text)));
-    }
-
-    fn already_there(&self, menu: &'static Menu, changes: &Changes) -> bool {
-        let name = changes.iter().find(|(p, _)| p.name == "name").and_then(|(_, v)| v.as_ref());
-        let Some(Value::Text(name)) = name else { return false };
-        let Some(item) = self.tree.named(menu, name).and_then(|id| self.tree.get(menu, id)) else {
-            return false;
-        };
-        let wanted =
-            changes.iter().filter(|(p, v)| v.is_some() && !is_default(v.as_ref(), p.default.as_ref()));
-        item.values().count() == wanted.clone().count()
-            && wanted.clone().all(|(p, value)| item.value(&p.name) == value.as_ref())
     }
 }
 

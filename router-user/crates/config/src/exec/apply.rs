@@ -5,7 +5,6 @@ use crate::error::{Error, Span, nearest};
 use crate::query;
 use crate::schema::{Kind, Lookup, Menu};
 use crate::tree::{Changes, ItemId};
-use crate::value::Value;
 
 impl Session<'_> {
     /// Carries out one command that changes or reads items.
@@ -256,9 +255,4 @@ fn defaults(menu: &Menu, span: Span) -> Vec<Assign> {
             assign(&p.name, span, text, span)
         })
         .collect()
-}
-
-/// True where two values of a property are the same, one of them perhaps left at the default.
-pub(super) fn is_default(value: Option<&Value>, default: Option<&(String, Value)>) -> bool {
-    value == default.map(|(_, value)| value)
 }
