@@ -58,8 +58,6 @@ pub struct Menu {
     pub commands: Vec<Command>,
     /// Other paths that mean this menu.
     pub also: Vec<String>,
-    /// Place in an export: defining menus first by this number, then the others by path.
-    pub order: u32,
     pub refer: Refer,
     /// Items of a fresh router; `.id` where exports name one by its id.
     pub defaults: Vec<BTreeMap<String, String>>,
@@ -340,7 +338,6 @@ fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu,
         unique: entry.unique.into_iter().map(|u| Unique { by: u.by, message: u.message }).collect(),
         commands,
         also: entry.also,
-        order: entry.order.unwrap_or(u32::MAX),
         refer: entry.refer,
         defaults: entry.defaults.into_iter().map(|item| item.into_iter().collect()).collect(),
         ports: entry.ports,

@@ -121,6 +121,7 @@ impl Type {
             Type::Date => parse_date(text).map_or_else(|| invalid("expected a date such as 2026-01-31"), Ok),
             Type::Ip(family) => match text.parse::<IpAddr>() {
                 Ok(ip) if family.takes(ip) => Ok(Value::Ip(ip)),
+                Err(_) if *family == Family::Any && is_placed(text) => Ok(Value::Text(text.to_owned())),
                 _ => invalid(match family {
                     Family::V4 => "invalid value of ip-address",
                     Family::V6 => "invalid value of ipv6-address",
@@ -334,6 +335,12 @@ impl Target<'_> {
         self == other
             || self == Target::InterfaceOrList && (other == Target::Interface || other == Target::Menu(LISTS))
     }
+}
+
+/// An address and where it is: `fe80::1%ether1`, `192.0.2.1@vrf1`.
+fn is_placed(text: &str) -> bool {
+    let Some((address, place)) = text.split_once(['%', '@']) else { return false };
+    address.parse::<IpAddr>().is_ok() && !place.is_empty()
 }
 
 fn out_of_range(name: &str, min: i64, max: i64) -> Fault {
@@ -572,6 +579,9 @@ mod tests {
             ("mac", "aabbccddeeff", "AA:BB:CC:DD:EE:FF"),
             ("gateway4", "192.0.2.1%ether1", "192.0.2.1%ether1"),
             ("gateway4", "2001:db8::1", ""),
+            ("list(ip)", "fe80::1%ether1,192.0.2.1@vrf1", "fe80::1%ether1,192.0.2.1@vrf1"),
+            ("ip", "ether1%fe80::1", ""),
+            ("ip4", "192.0.2.1@vrf1", ""),
         ] {
             assert_eq!(canonical(ty, text), expected, "{ty}: {text}");
         }

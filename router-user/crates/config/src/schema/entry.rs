@@ -67,8 +67,6 @@ pub struct MenuEntry {
     pub commands: Vec<CommandEntry>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub order: Option<u32>,
     pub refer: Refer,
     /// Pairs of name and text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
