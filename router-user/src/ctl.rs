@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
 
 fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Parse { file } => return offline::parse(&file),
+        Verb::Parse { base, file } => return offline::parse(base, &file),
         Verb::Check(check) => return offline::check(common, &check),
         Verb::Convert { to, file } => return offline::convert(to, &file),
         Verb::Completions { shell } => {

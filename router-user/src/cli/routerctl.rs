@@ -62,6 +62,9 @@ pub enum Verb {
     },
     /// Print how a real router's parser reads a script: full names, arguments, operators; or its first error
     Parse {
+        /// As one that has no more than the base package
+        #[arg(long)]
+        base: bool,
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },

@@ -132,9 +132,10 @@ fn ranges(lines: &[u32]) -> String {
     shown.join(",")
 }
 
-pub fn parse(path: &Path) -> anyhow::Result<ExitCode> {
+pub fn parse(base: bool, path: &Path) -> anyhow::Result<ExitCode> {
     let text = files::read(path)?;
-    match config::listing(&text) {
+    let listing = if base { config::listing(&text) } else { config::full_listing(&text) };
+    match listing {
         Ok(listing) => {
             show::print(&listing)?;
             Ok(ExitCode::SUCCESS)

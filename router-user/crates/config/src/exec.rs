@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
 
     /// Runs a script, then looks up the names that weren't known when they were used.
     pub fn run(&mut self, text: &str) -> Operand {
-        let mode = Mode { strict: self.options.strict, listing: false };
+        let mode = Mode { strict: self.options.strict, ..Mode::default() };
         if self.options.stop && !self.is_readable(text, mode) {
             return Operand::Nothing;
         }

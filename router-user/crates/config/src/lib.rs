@@ -25,7 +25,7 @@ mod yaml_places;
 pub use error::{Error, Errors, Span};
 pub use export::export;
 pub use json_schema::json_schema;
-pub use listing::listing;
+pub use listing::{full_listing, listing};
 pub use print::{NoRows, Row, Rows, colour};
 pub use report::{
     FileReport, LineReport, MenuReport, Need, NeedKind, Report, Totals, Verdict, check, check_with, html,

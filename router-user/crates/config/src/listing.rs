@@ -9,14 +9,24 @@ use crate::parser::{Mode, Parser};
 use crate::schema;
 use crate::types::Type;
 
-/// Lists a script as a real router's parser reads it, or gives the first error it finds.
+/// Lists a script as the parser of a real router reads it, one with nothing but the base package, or gives the first
+/// error it finds.
 ///
 /// A command is `(evl /path/nameargument=value;argument=value)`, its arguments in the order of their names; `$x` is a
 /// variable, `(<%% $f a)` a call, `(+ a b)` an operator with its operands, `;(evl ..)` code as a value. An unknown command
 /// is `(<%% bad command name x (line 1 column 1) x;..)`. What a router lists beside conditions, the names that they
 /// could use, is left out.
 pub fn listing(text: &str) -> Result<String, Error> {
-    let mut parser = Parser::with(text, Mode { strict: true, listing: true });
+    list(text, Mode { strict: true, listing: true, base: true })
+}
+
+/// [`listing`] for a router with every package.
+pub fn full_listing(text: &str) -> Result<String, Error> {
+    list(text, Mode { strict: true, listing: true, base: false })
+}
+
+fn list(text: &str, mode: Mode) -> Result<String, Error> {
+    let mut parser = Parser::with(text, mode);
     let mut items = Vec::new();
     while let Some(statement) = parser.next_statement() {
         if !parser.errors.is_empty() {
@@ -257,6 +267,12 @@ mod tests {
         ] {
             assert_eq!(listing(script).unwrap(), wanted);
         }
+    }
+
+    #[test]
+    fn packages_have_their_menus() {
+        assert_eq!(listing("/container/print").unwrap_err().to_string(), "syntax error (line 1 column 11)");
+        assert_eq!(full_listing("/container/print").unwrap(), "(evl /container/print)");
     }
 
     #[test]

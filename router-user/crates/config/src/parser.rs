@@ -38,9 +38,11 @@ pub(crate) struct Mode {
     /// Names that RouterOS 7 does not know are errors at once. Otherwise they are kept as they are written, for those who
     /// know what older versions called what.
     pub strict: bool,
-    /// As a router with nothing but the base package lists a script: columns are a terminal's, empty statements are kept,
-    /// and strings stay in the pieces that their escapes make.
+    /// For a listing: columns are a terminal's, empty statements are kept, and strings stay in the pieces that their
+    /// escapes make.
     pub listing: bool,
+    /// No menus but those of the base package.
+    pub base: bool,
 }
 
 type Parsed<T> = Result<T, Error>;

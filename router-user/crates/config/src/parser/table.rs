@@ -143,12 +143,12 @@ impl Table {
         self.own.get(path).is_some_and(|own| own.contains_key(name))
     }
 
-    /// A router with nothing but the base package, of the release that listings are made for, has no such menu.
+    /// A router with nothing but the base package has no such menu.
     pub fn is_extra(&self, path: &str) -> bool {
         let below = |extra: &String| {
-            path.strip_prefix(extra.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+            path.strip_prefix(extra.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.extra.iter().any(below) || schema::menu(path).is_some_and(|menu| !is_current(&menu.versions))
+        self.extra.iter().any(below)
     }
 
     /// A command that menus with items have.
@@ -179,7 +179,7 @@ impl Table {
     }
 }
 
-/// Something is part of the release that listings are made for.
+/// Something is part of the release that is read for.
 pub(super) fn is_current(versions: &schema::Versions) -> bool {
     let minor = |version: &str| match version.split_once('.') {
         Some(("7", rest)) => rest.split('.').next().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0),

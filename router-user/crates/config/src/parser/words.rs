@@ -1,7 +1,7 @@
 //! What a word of a path means: a menu, a command, or nothing.
 
 use super::Parser;
-use super::table::table;
+use super::table::{is_current, table};
 use crate::error::{Error, Span, nearest};
 use crate::schema;
 
@@ -26,7 +26,7 @@ impl Parser<'_> {
         let is_below = |words: &[String]| words.iter().any(|w| w == word);
         if schema::children(path).is_some_and(is_below) || (path.is_empty() && table().is_menu(word)) {
             let menu = down(path, word);
-            if !self.mode.listing || !table().is_extra(&menu) {
+            if self.is_there(&menu) {
                 return Step::Menu(menu);
             }
         }
@@ -57,8 +57,13 @@ impl Parser<'_> {
     fn children(&self, path: &str) -> Vec<&'static str> {
         let below = schema::children(path).unwrap_or_default().iter().map(String::as_str);
         let language = table().menus().filter(|menu| path.is_empty() && !menu.is_empty());
-        let is_there = |word: &&str| !self.mode.listing || !table().is_extra(&down(path, word));
-        below.filter(is_there).chain(language).collect()
+        below.filter(|word| self.is_there(&down(path, word))).chain(language).collect()
+    }
+
+    /// The router that is read for has this menu.
+    fn is_there(&self, path: &str) -> bool {
+        !(self.mode.base && table().is_extra(path))
+            && (!self.mode.strict || schema::menu(path).is_none_or(|menu| is_current(&menu.versions)))
     }
 
     fn shortened_global(&self, path: &str, word: &str, global: bool) -> Step {
