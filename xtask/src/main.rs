@@ -46,6 +46,8 @@ enum Verb {
     Corpus(corpus::Options),
     /// Writes the generated documents anew
     Docs,
+    /// Writes the JSON Schema of YAML configurations, for editors
+    JsonSchema(docs::SchemaOptions),
     /// Builds and runs every test: unit, packet tables, scenarios, virtual machines
     Test(test::Options),
     /// Runs a command as root under another kernel, in a virtual machine
@@ -84,6 +86,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz(options) => fuzz::run(&options)?,
         Verb::Corpus(options) => corpus::run(&options)?,
         Verb::Docs => docs::run()?,
+        Verb::JsonSchema(options) => docs::json_schema(&options)?,
         Verb::DemoLab { keep, config } => return demo::show(keep == "keep", &config),
         Verb::LabUp { config } => return lab::up(&config),
         Verb::LabDown => return lab::down(),

@@ -7,28 +7,29 @@ use crate::types::Type;
 
 /// Describes the whole YAML form. It asks for full words where [`crate::from_yaml`] also takes unique beginnings.
 pub fn json_schema() -> Json {
-    let mut root = match branch("") {
+    let mut items = Map::new();
+    let mut root = match branch("", &mut items) {
         Json::Object(root) => root,
         _ => Map::new(),
     };
     root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     root.insert("title".into(), "RouterOS configuration in YAML".into());
-    root.insert(
-        "$defs".into(),
-        json!({
-            "text": {"type": ["string", "number", "boolean", "null"]},
-            "yes-no": {"enum": [true, false, "yes", "no", null]},
-            "texts": {"anyOf": [
-                {"type": ["string", "number", "boolean", "null"]},
-                {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
-            ]},
-        }),
+    items.insert("text".into(), json!({"type": ["string", "number", "boolean", "null"]}));
+    items.insert("yes-no".into(), json!({"enum": [true, false, "yes", "no", null]}));
+    items.insert(
+        "texts".into(),
+        json!({"anyOf": [
+            {"type": ["string", "number", "boolean", "null"]},
+            {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+        ]}),
     );
+    root.insert("$defs".into(), Json::Object(items));
     Json::Object(root)
 }
 
-/// What may stand at a path: menus below it, with the items or settings of the menu itself.
-fn branch(path: &str) -> Json {
+/// What may stand at a path: menus below it, with the items or settings of the menu itself. Items are described in
+/// `defined`, by the path of their menu with dots.
+fn branch(path: &str, defined: &mut Map<String, Json>) -> Json {
     let below = schema::children(path).unwrap_or_default();
     let mut properties = Map::new();
     let menu = schema::menu(path).filter(|menu| menu.path == path);
@@ -42,7 +43,7 @@ fn branch(path: &str) -> Json {
         if schema::menu(&child).is_some_and(|menu| menu.path != child) {
             continue;
         }
-        let below = branch(&child);
+        let below = branch(&child, defined);
         match properties.get_mut(word) {
             Some(setting) => *setting = json!({"anyOf": [setting.take(), below]}),
             None => {
@@ -52,11 +53,12 @@ fn branch(path: &str) -> Json {
     }
     let help = menu.map(|menu| menu.help.as_str()).unwrap_or_default();
     match menu.filter(|menu| menu.kind == Kind::List) {
-        Some(menu) if below.is_empty() => with_help(items(menu), help),
+        Some(menu) if below.is_empty() => with_help(items(menu, defined), help),
         Some(menu) => {
-            properties.insert("items".into(), items(menu));
+            let items = items(menu, defined);
+            properties.insert("items".into(), items.clone());
             let object = json!({"type": "object", "properties": properties, "additionalProperties": false});
-            with_help(json!({"anyOf": [items(menu), object, {"type": "null"}]}), help)
+            with_help(json!({"anyOf": [items, object, {"type": "null"}]}), help)
         }
         None => {
             if let (Some(menu), false) = (own, below.is_empty()) {
@@ -72,15 +74,18 @@ fn branch(path: &str) -> Json {
     }
 }
 
-fn items(menu: &Menu) -> Json {
-    json!({"type": ["array", "null"], "items": item(menu)})
+fn items(menu: &Menu, defined: &mut Map<String, Json>) -> Json {
+    let name = menu.path.replace('/', ".");
+    let reference = format!("#/$defs/{name}");
+    defined.entry(name).or_insert_with(|| item(menu));
+    json!({"type": ["array", "null"], "items": {"$ref": reference}})
 }
 
 fn item(menu: &Menu) -> Json {
     let mut properties: Map<String, Json> = menu
         .properties
         .iter()
-        .filter(|p| !p.read_only || p.name == "default-name")
+        .filter(|p| !p.read_only || p.name == menu.identity() || p.name == "name")
         .map(|property| (property.name.clone(), described(property)))
         .collect();
     let is_list = menu.kind == Kind::List;
