@@ -23,7 +23,7 @@ pub fn figure(path: &Path) -> Result<Figure> {
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let row: Row = serde_json::from_str(line).with_context(|| format!("read {}", path.display()))?;
         let wanted = told(&row.raw_error);
-        let given = match config::import(&Tree::new(), &format!("{}/add", row.path)) {
+        let given = match config::run(&mut Tree::new(), &format!("{}/add", row.path)) {
             Ok(_) => String::new(),
             Err(errors) => errors.0.into_iter().next().map(|error| error.message).unwrap_or_default(),
         };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::apply::take;
 use super::{Assign, Command, Operand, Outcome, Session, error};
 use crate::error::{Error, Span};
-use crate::schema::{Kind, Menu};
+use crate::schema::{Kind, Menu, Property};
 use crate::tree::{Changes, ItemId};
 use crate::value::Value;
 
@@ -85,19 +85,27 @@ fn own(menu: &Menu, assigns: &mut Vec<Assign>, name: &str) -> Option<Assign> {
 fn missing(menu: &Menu, changes: &Changes, span: Span) -> Outcome<()> {
     let given: HashSet<&str> =
         changes.iter().filter(|(_, v)| v.is_some()).map(|(p, _)| p.name.as_str()).collect();
-    let absent = |names: &[String]| -> Vec<String> {
+    let told: HashSet<&str> =
+        changes.iter().filter(|(p, v)| tells(p, v.as_ref())).map(|(p, _)| p.name.as_str()).collect();
+    let absent = |names: &[String], given: &HashSet<&str>| -> Vec<String> {
         names.iter().filter(|name| !given.contains(name.as_str())).cloned().collect()
     };
-    let missing = absent(&menu.required);
+    let missing = absent(&menu.required, &given);
     if !missing.is_empty() {
         return error(span, format!("missing value(s) of argument(s) {}", missing.join(" ")));
     }
     for needed in &menu.any_of {
-        if absent(&needed.names).len() == needed.names.len() {
+        if absent(&needed.names, &told).len() == needed.names.len() {
             let hint = format!("give one of {}", needed.names.join(", "));
             let hint = (!needed.names.is_empty()).then_some(hint);
             return Err(Error::new(span, needed.message.clone()).maybe(hint).into());
         }
     }
     Ok(())
+}
+
+/// True for a value that says more than the default, and more than nothing.
+fn tells(property: &Property, value: Option<&Value>) -> bool {
+    let is_default = value == property.default.as_ref().map(|(_, value)| value);
+    !is_default && value.is_some_and(|value| !value.to_string().is_empty())
 }

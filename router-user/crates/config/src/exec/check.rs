@@ -3,7 +3,7 @@
 use super::{Assign, Outcome, Pending, Session};
 use crate::error::{Error, Errors, Span, is_misspelt, nearest};
 use crate::parser::MAX_ERRORS;
-use crate::schema::{Effect, Lookup, Menu, Property};
+use crate::schema::{Effect, Lookup, Menu, Property, Refer};
 use crate::tree::{Changes, is_id};
 use crate::types::Target;
 use crate::value::Value;
@@ -52,6 +52,15 @@ impl Session<'_> {
         if property.read_only {
             return Err(Error::new(assign.name_span, "expected end of command")
                 .hint(format!("{} can only be read", property.name)));
+        }
+        let names_it =
+            !menu.ports.is_empty() && menu.refer == Refer::Name && property.name == menu.identity();
+        if names_it && assign.value.as_ref().is_some_and(|name| name.contains(',')) {
+            return Err(Error::new(
+                assign.value_span,
+                format!("invalid value for argument {}", property.name),
+            )
+            .hint("a comma would make two names of it"));
         }
         let Some(text) = &assign.value else {
             if property.required {
