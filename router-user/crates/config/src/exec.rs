@@ -8,13 +8,12 @@ mod check;
 use std::collections::{HashMap, HashSet};
 
 use crate::ast::{self, Arg, Expr, Statement, StatementKind};
-use crate::cond::Cond;
 use crate::dialect;
 use crate::error::{Error, Errors, Span};
 use crate::parser::{MAX_ERRORS, Mode, Parser};
 use crate::print::{self, Rows};
-use crate::query;
 use crate::schema::{self, Effect, Menu, Property};
+use crate::script::{Globals, Limits, Nowhere, State, Stop, Value, is_scripted};
 use crate::tree::{Changes, INTERFACES, ItemId, Tree};
 use crate::types::Target;
 use crate::{ImportOptions, Note, Statement as Report, Status};
@@ -27,6 +26,8 @@ pub(crate) enum Operand {
     Items(Vec<ItemId>),
     /// What `add` made: a value inside brackets, nothing to show.
     Added(ItemId),
+    /// A value of a script.
+    Value(Value),
 }
 
 /// `name=value`, `!name` (value None) or a bare word (`yes`), before the schema has seen it.
@@ -81,17 +82,29 @@ pub(crate) struct Session<'a> {
     pending: Vec<Pending>,
     /// Names of items that could not be added: what refers to them is not told again.
     broken: HashSet<String>,
-    rows: &'a dyn Rows,
-    /// Substitutions are not statements of the script.
-    quiet: u32,
+    pub(crate) rows: &'a dyn Rows,
+    pub(crate) script: State<'a>,
+    /// Commands inside scripts and substitutions are not statements of the configuration.
+    pub(crate) quiet: u32,
+    /// Brackets that are open.
+    pub(crate) inside: u32,
     /// Statements that could not be carried out.
     pub failed: usize,
     /// The statement at work.
     current: Span,
 }
 
-/// Commands of the language that only show something or wait.
-const HARMLESS: [&str; 5] = ["put", "delay", "beep", "nothing", "timestamp"];
+/// What a session leaves behind.
+pub(crate) struct Ended {
+    pub errors: Vec<Error>,
+    pub reports: Vec<Report>,
+    pub notes: Vec<Note>,
+    pub out: String,
+    pub rows_out: Option<serde_json::Value>,
+    pub again: Option<u64>,
+    pub changed: bool,
+    pub failed: usize,
+}
 
 type Outcome<T> = Result<T, Errors>;
 
@@ -101,6 +114,12 @@ fn error<T>(span: Span, message: impl Into<String>) -> Outcome<T> {
 
 impl<'a> Session<'a> {
     pub fn new(tree: &'a mut Tree, rows: &'a dyn Rows) -> Session<'a> {
+        let script = State::new(Box::new(Nowhere::default()), Globals::default(), Limits::default());
+        Session::with(tree, rows, script)
+    }
+
+    /// A session whose scripts have a world.
+    pub fn with(tree: &'a mut Tree, rows: &'a dyn Rows, script: State<'a>) -> Session<'a> {
         Session {
             tree,
             errors: Vec::new(),
@@ -116,7 +135,9 @@ impl<'a> Session<'a> {
             pending: Vec::new(),
             broken: HashSet::new(),
             rows,
+            script,
             quiet: 0,
+            inside: 0,
             failed: 0,
             current: Span::default(),
         }
@@ -125,6 +146,11 @@ impl<'a> Session<'a> {
     /// True for a file that is taken as well as it can be; false where RouterOS's way is asked for.
     fn is_lenient(&self) -> bool {
         !self.options.strict && !self.options.stop && !self.console
+    }
+
+    pub fn end(self) -> Ended {
+        let Session { errors, reports, notes, out, rows_out, again, changed, failed, .. } = self;
+        Ended { errors, reports, notes, out, rows_out, again, changed, failed }
     }
 
     /// Runs a script, then looks up the names that weren't known when they were used.
@@ -144,7 +170,7 @@ impl<'a> Session<'a> {
                     Operand::Nothing
                 }
             };
-            if self.errors.len() + parser.errors.len() >= self.limit() {
+            if self.errors.len() + parser.errors.len() >= self.limit() || self.script.ended {
                 break;
             }
         }
@@ -230,9 +256,12 @@ impl<'a> Session<'a> {
             self.current = statement.span;
         }
         match &statement.kind {
-            StatementKind::Menu(_) => Ok(Operand::Nothing),
-            StatementKind::Block(block) => Ok(self.block(&block.statements)),
-            StatementKind::Call(_) => self.scripting(statement.span),
+            StatementKind::Block(block) => {
+                self.script.open_block();
+                let last = self.block(&block.statements);
+                self.script.close_block();
+                Ok(last)
+            }
             StatementKind::Bad(bad) => match &bad.error {
                 Some(e) => Err(Error::clone(e).into()),
                 None => {
@@ -240,43 +269,54 @@ impl<'a> Session<'a> {
                     Ok(Operand::Nothing)
                 }
             },
-            StatementKind::Command(command) if command.builtin => self.language(statement.span, command),
-            StatementKind::Command(command) => match schema::menu(&command.menu) {
+            StatementKind::Command(command) if !is_scripted(command) => match schema::menu(&command.menu) {
                 Some(menu) => self.command(statement.span, menu, command),
                 // The one command of a branch without items of its own.
                 None => self.export(&command.menu, &command.args),
             },
+            StatementKind::Menu(_) | StatementKind::Call(_) | StatementKind::Command(_) => {
+                self.scripted(statement)
+            }
         }
     }
 
-    /// A command of the scripting language.
-    fn language(&mut self, span: Span, command: &ast::Command) -> Outcome<Operand> {
-        let name = command.name.as_str();
-        if !HARMLESS.contains(&name) && !matches!(command.menu.as_str(), "log" | "environment" | "terminal") {
-            return self.scripting(span);
+    /// A statement of the scripting language.
+    fn scripted(&mut self, statement: &Statement) -> Outcome<Operand> {
+        self.quiet += 1;
+        let done = self.execute(statement);
+        self.quiet -= 1;
+        match done {
+            Ok(_) => {}
+            Err(Stop::Return(_)) => self.script.ended = true,
+            Err(stop) => return Err(stop.errors(statement.span)),
         }
-        self.note(span, "", format!(":{name}: scripting is not executed here"));
-        self.report(span, "", Status::Kept("scripting is not executed here".into()), None);
+        if !matches!(statement.kind, StatementKind::Menu(_)) {
+            self.report(statement.span, "", Status::Enforced, None);
+        }
         Ok(Operand::Nothing)
     }
 
-    fn scripting<T>(&self, span: Span) -> Outcome<T> {
-        Err(Error::new(span, "scripting is not executed here")
-            .hint("write the resulting configuration, or keep the script in /system script")
-            .into())
-    }
-
-    fn command(&mut self, span: Span, menu: &'static Menu, command: &ast::Command) -> Outcome<Operand> {
+    pub(crate) fn command(
+        &mut self,
+        span: Span,
+        menu: &'static Menu,
+        command: &ast::Command,
+    ) -> Outcome<Operand> {
         match command.name.as_str() {
             "find" => {
                 let Some(arg) = command.arg("where") else {
                     return Ok(Operand::Items(self.tree.all(menu).iter().map(|item| item.id()).collect()));
                 };
-                let cond = Cond::new(&arg.value, arg.span)?;
-                return query::select(self.tree, menu, &cond).map(Operand::Items).map_err(Errors::from);
+                return self.select(menu, arg).map(Operand::Items);
             }
             "print" => {
-                let options = print::options(self.tree, menu, &command.args)?;
+                let args = self.constants(menu, &command.args)?;
+                if self.inside > 0
+                    && let Some(value) = self.print_value(menu, &args)?
+                {
+                    return Ok(Operand::Value(value));
+                }
+                let options = print::options(self.tree, menu, &args)?;
                 let printed = print::print(self.tree, menu, &options, self.rows)?;
                 let ids = self.tree.all(menu).iter().map(|item| item.id()).collect();
                 self.printed.insert(menu.index, ids);
@@ -384,7 +424,7 @@ impl<'a> Session<'a> {
                     Some(ids.iter().map(ItemId::to_string).collect::<Vec<_>>().join(","))
                 }
                 Some(Operand::Text(text)) => Some(text),
-                Some(Operand::Nothing | Operand::Added(_)) => Some(String::new()),
+                Some(Operand::Nothing | Operand::Added(_) | Operand::Value(_)) => Some(String::new()),
                 None => None,
             };
             command.assigns.push(assign(&arg.name, arg.span, text, arg.value_span));
@@ -399,24 +439,16 @@ impl<'a> Session<'a> {
             Expr::Literal(literal) => Ok(Some(Operand::Text(literal.to_string()))),
             Expr::On => Ok(Some(Operand::Text("yes".into()))),
             Expr::Unset => Ok(None),
-            Expr::Command(block) => {
-                let known = self.errors.len();
+            _ => {
                 self.quiet += 1;
-                let last = match self.block(&block.statements) {
-                    Operand::Added(id) => Operand::Items(vec![id]),
-                    other => other,
-                };
+                let operand = self.as_operand(expr, span);
                 self.quiet -= 1;
-                match self.errors.len() > known {
-                    true => Err(Errors(self.errors.split_off(known))),
-                    false => Ok(Some(last)),
-                }
+                operand.map(Some)
             }
-            _ => self.scripting(span),
         }
     }
 
-    fn export(&mut self, path: &str, args: &[Arg]) -> Outcome<Operand> {
+    pub(crate) fn export(&mut self, path: &str, args: &[Arg]) -> Outcome<Operand> {
         let request = crate::export::request(path, args)?;
         self.out.push_str(&crate::export::run(self.tree, schema::menu(path), &request)?);
         Ok(Operand::Nothing)

@@ -16,6 +16,7 @@ mod print;
 mod query;
 mod report;
 pub mod schema;
+pub mod script;
 mod tree;
 mod types;
 mod value;
@@ -140,7 +141,7 @@ pub fn attempt(base: &Tree, text: &str, options: &ImportOptions) -> Attempt {
     let mut session = exec::Session::new(&mut tree, &NoRows);
     session.options = *options;
     session.run(&from_line(text, options.from_line));
-    let exec::Session { errors, reports, notes, failed, .. } = session;
+    let exec::Ended { errors, reports, notes, failed, .. } = session.end();
     Attempt { tree, statements: reports, notes, errors, failed }
 }
 
@@ -171,7 +172,7 @@ pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Outpu
     let mut session = exec::Session::new(&mut next, rows);
     session.console = true;
     let last = session.run(command);
-    let exec::Session { errors, notes, mut out, rows_out, again, changed, .. } = session;
+    let exec::Ended { errors, notes, mut out, rows_out, again, changed, .. } = session.end();
     if !errors.is_empty() {
         return Err(Errors(errors));
     }
@@ -182,6 +183,10 @@ pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Outpu
         }
         exec::Operand::Items(ids) => {
             out.push_str(&ids.iter().map(ItemId::to_string).collect::<Vec<_>>().join(";"));
+            out.push('\n');
+        }
+        exec::Operand::Value(value) => {
+            out.push_str(&value.to_text());
             out.push('\n');
         }
         exec::Operand::Nothing | exec::Operand::Added(_) => {}

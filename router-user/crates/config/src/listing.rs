@@ -76,7 +76,8 @@ fn items(statements: &[Statement]) -> Vec<String> {
     items
 }
 
-fn run(block: &Block) -> String {
+/// Code as it is shown.
+pub(crate) fn run(block: &Block) -> String {
     format!("(evl {})", items(&block.statements).join(" "))
 }
 
@@ -120,7 +121,7 @@ fn values(args: &[Arg]) -> Vec<String> {
     list
 }
 
-fn value(expr: &Expr) -> String {
+pub(crate) fn value(expr: &Expr) -> String {
     match expr {
         Expr::Word(text) | Expr::Source(text) => text.clone(),
         Expr::Literal(Literal::Str(text)) => text

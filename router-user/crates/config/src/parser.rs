@@ -16,9 +16,11 @@ use std::sync::Arc;
 use crate::ast::{Bad, Block, Call, Command, Statement, StatementKind};
 use crate::error::{Error, Span};
 use cursor::{Cursor, Mark};
+#[cfg(test)]
+pub(crate) use literal::literal;
 pub(crate) use literal::{clock_text, number_text};
 use table::table;
-pub(crate) use text::{decode, raw_byte};
+pub(crate) use text::{decode, into_text, raw_byte};
 use words::Step;
 
 /// Blocks, brackets and conditions inside each other.

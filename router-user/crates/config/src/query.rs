@@ -6,6 +6,7 @@ use crate::ast::Op;
 use crate::cond::Cond;
 use crate::error::{Error, Span, nearest};
 use crate::schema::{Lookup, Menu};
+use crate::script;
 use crate::tree::{INTERFACES, Item, ItemId, Tree, is_port_name};
 use crate::value::Value;
 
@@ -121,9 +122,8 @@ fn compare(
 ) -> Result<bool, Error> {
     let have = text(item, menu, name);
     if op == Op::Match {
-        return matches(have.as_deref().unwrap_or_default(), wanted).ok_or_else(|| {
-            Error::new(span, "this pattern is not supported here").hint("use plain text, ^ and $")
-        });
+        let have = script::bytes(&have.unwrap_or_default());
+        return script::is_match(&have, &script::bytes(wanted)).map_err(|fault| fault.at(span));
     }
     let special = matches!(name, ".id" | "static" | "default" | "builtin") || NEVER.contains(&name);
     let typed = match menu.find_property(name) {
@@ -161,31 +161,22 @@ fn rank(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-/// `~` for patterns that are plain text with `^` or `$` at the ends; None for anything more.
-fn matches(text: &str, pattern: &str) -> Option<bool> {
-    let (start, rest) = match pattern.strip_prefix('^') {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    };
-    let (end, plain) = match rest.strip_suffix('$') {
-        Some(plain) => (true, plain),
-        None => (false, rest),
-    };
-    let mut literal = String::new();
-    let mut chars = plain.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => literal.push(chars.next().filter(|c| !c.is_alphanumeric())?),
-            '.' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '^' | '$' => return None,
-            _ => literal.push(c),
-        }
+/// What a script reads for a name of an item.
+pub(crate) fn value(
+    item: &Item,
+    menu: &'static Menu,
+    name: &str,
+    span: Span,
+) -> Result<script::Value, Error> {
+    known(menu, name, span)?;
+    if name == ".id" {
+        return Ok(script::Value::Id(item.id().0));
     }
-    Some(match (start, end) {
-        (true, true) => text == literal,
-        (true, false) => text.starts_with(&literal),
-        (false, true) => text.ends_with(&literal),
-        (false, false) => text.contains(&literal),
-    })
+    let configured = match menu.find_property(name) {
+        Lookup::One(property) => item.effective(&property.name).map(script::from_config),
+        _ => text(item, menu, name).map(|text| script::Value::Bool(text == "yes")),
+    };
+    Ok(configured.unwrap_or(script::Value::Nothing))
 }
 
 /// One written reference to an item: a name, `*1A`, a number, or a range of numbers. Empty where nothing is meant.
@@ -224,17 +215,4 @@ pub(crate) fn item(tree: &mut Tree, menu: &'static Menu, text: &str) -> Vec<Item
 
 fn ordinal(text: &str) -> Option<usize> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_are_plain_text_with_anchors_or_refused() {
-        assert_eq!(matches("lan1", "lan"), Some(true));
-        assert_eq!(matches("lan1", "^lan$"), Some(false));
-        assert_eq!(matches("a.b", "^a\\.b$"), Some(true));
-        assert_eq!(matches("ab", "a.*b"), None);
-    }
 }

@@ -233,7 +233,7 @@ pub(crate) fn attempt(base: &Tree, text: &str) -> Result<Attempt, Errors> {
         session.entry(|session| command(session, entry));
     }
     session.finish_all();
-    let exec::Session { mut errors, reports, notes, failed, .. } = session;
+    let exec::Ended { mut errors, reports, notes, failed, .. } = session.end();
     name_places(&mut errors, &places);
     Ok(Attempt { tree, statements: reports, notes, errors, failed })
 }

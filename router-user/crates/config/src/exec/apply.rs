@@ -3,7 +3,8 @@
 use super::{Assign, Command, Operand, Outcome, Session, assign, error};
 use crate::error::{Error, Span, nearest};
 use crate::query;
-use crate::schema::{Kind, Lookup, Menu};
+use crate::schema::{Kind, Menu};
+use crate::script;
 use crate::tree::{Changes, ItemId};
 
 impl Session<'_> {
@@ -118,24 +119,21 @@ impl Session<'_> {
             return error(command.span, "no such item");
         };
         let named = command.assigns.iter().find(|a| a.name == "value-name").and_then(|a| a.value.clone());
-        let text = match named.or_else(|| words.first().map(|(text, _)| text.clone())) {
-            Some(name) if name == ".id" => item.id().to_string(),
-            Some(name) => match menu.find_property(&name) {
-                Lookup::One(property) => item.text(&property.name).unwrap_or_default(),
-                _ => {
-                    let e = Error::new(command.span, format!("unknown value name {name}"));
-                    let names = menu.properties.iter().map(|p| p.name.as_str());
-                    return Err(e.maybe(nearest(&name, names)).into());
+        let value = match named.or_else(|| words.first().map(|(text, _)| text.clone())) {
+            Some(name) => {
+                let state = self.rows.values(item);
+                match state.into_iter().find(|(state, _)| *state == name) {
+                    Some((_, text)) => script::Value::str(&text),
+                    None => query::value(item, menu, &name, command.span).map_err(|error| {
+                        let names = menu.properties.iter().map(|p| p.name.as_str());
+                        let unknown = Error::new(error.span(), format!("unknown value name {name}"));
+                        unknown.maybe(nearest(&name, names))
+                    })?,
                 }
-            },
-            None => {
-                let id = (menu.kind == Kind::List).then(|| format!(".id={}", item.id()));
-                let values = menu.properties.iter();
-                let values = values.filter_map(|p| Some(format!("{}={}", p.name, item.text(&p.name)?)));
-                id.into_iter().chain(values).collect::<Vec<_>>().join(";")
             }
+            None => self.item_value(menu, item, &[]),
         };
-        Ok(Operand::Text(text))
+        Ok(Operand::Value(value))
     }
 
     /// The items a command speaks of; the record of a settings menu.

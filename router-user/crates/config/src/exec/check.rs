@@ -115,6 +115,26 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// How many names are still to be looked up.
+    pub(crate) fn pending_names(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Looks up the names after the first `known` ones now; gives what is wrong with them.
+    pub(crate) fn settle(&mut self, known: usize) -> Vec<Error> {
+        let later = self.pending.split_off(known.min(self.pending.len()));
+        let earlier = std::mem::replace(&mut self.pending, later);
+        let before = self.errors.len();
+        self.resolve_pending();
+        self.pending = earlier;
+        self.errors.split_off(before)
+    }
+
+    /// Drops the names after the first `known` ones: what used them was taken back.
+    pub(crate) fn forget(&mut self, known: usize) {
+        self.pending.truncate(known);
+    }
+
     pub(super) fn resolve_pending(&mut self) {
         for wanted in std::mem::take(&mut self.pending) {
             if self.tree.is_known(wanted.target, &wanted.name) {

@@ -8,7 +8,7 @@ use crate::ast::Literal;
 const SECOND: i64 = 1_000_000_000;
 
 /// The constant that a word is where nothing says its type.
-pub(super) fn literal(word: &str) -> Literal {
+pub(crate) fn literal(word: &str) -> Literal {
     match word {
         "true" => Literal::Bool(true),
         "false" => Literal::Bool(false),

@@ -1,0 +1,107 @@
+//! The scripting language at work. A script is run by the same [`Session`] that carries out configuration commands;
+//! what a script is, has and may is here.
+
+mod array;
+mod builtin;
+mod code;
+mod codec;
+mod convert;
+mod dsv;
+mod eval;
+mod host;
+mod json;
+mod operator;
+mod pattern;
+mod run;
+mod state;
+mod text;
+mod value;
+
+use std::sync::Arc;
+
+pub(crate) use convert::from_config;
+pub use host::{Host, Nowhere};
+pub(crate) use pattern::is_match;
+pub(crate) use run::{Stop, is_scripted};
+pub(crate) use state::State;
+pub use state::{Globals, Limits};
+pub(crate) use value::{Value, to_bytes as bytes};
+
+use crate::Output;
+use crate::ast::Block;
+use crate::error::{Errors, Span};
+use crate::exec::{Ended, Session};
+use crate::parser::{Mode, Parser};
+use crate::print::Rows;
+use crate::tree::Tree;
+
+/// Values of one array that a function makes.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// A script that was read without errors.
+#[derive(Clone, Debug)]
+pub struct Script(Arc<Block>);
+
+impl Script {
+    pub fn parse(source: &str) -> Result<Script, Errors> {
+        let mut parser = Parser::with(source, Mode::default());
+        let mut statements = Vec::new();
+        let mut errors = Vec::new();
+        while let Some(statement) = parser.next_statement() {
+            match statement {
+                Ok(statement) => statements.push(statement),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.append(&mut parser.errors);
+        errors.sort_by_key(crate::Error::span);
+        if !errors.is_empty() {
+            return Err(Errors(errors));
+        }
+        Ok(Script(Arc::new(Block { span: Span { line: 1, column: 1 }, menu: "".into(), statements })))
+    }
+
+    fn of(block: Arc<Block>) -> Script {
+        Script(block)
+    }
+
+    fn block(&self) -> Arc<Block> {
+        Arc::clone(&self.0)
+    }
+
+    /// Runs the script on a configuration that it changes command by command, each of them told to the host. It ends at
+    /// its first error; what was done before stays.
+    pub fn run<'h>(
+        &self,
+        tree: &mut Tree,
+        rows: &dyn Rows,
+        host: Box<dyn Host + 'h>,
+        globals: &Globals,
+        limits: Limits,
+    ) -> Result<Output, Errors> {
+        let mut session = Session::with(tree, rows, State::new(host, globals.clone(), limits));
+        session.script.live = true;
+        session.console = true;
+        let mut failed = None;
+        for statement in &self.0.statements {
+            match session.execute(statement) {
+                Ok(_) => {}
+                Err(Stop::Fail(errors)) => {
+                    failed = Some(errors);
+                    break;
+                }
+                Err(Stop::Return(_) | Stop::Break | Stop::Continue) => break,
+            }
+        }
+        match failed {
+            Some(errors) => Err(errors),
+            None => {
+                let Ended { out, changed, notes, .. } = session.end();
+                Ok(Output { text: out, rows: None, again_ms: None, changed, notes })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
