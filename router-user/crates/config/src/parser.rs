@@ -334,7 +334,7 @@ impl<'t> Parser<'t> {
                 if (!first || absolute) && (self.at_end() || self.cursor.peek() == Some(b'{')) {
                     return self.menu(path);
                 }
-                return self.fail("expected command name");
+                return Err(self.no_command());
             }
             match self.step(&path, &word, first && !absolute) {
                 Step::Menu(menu) => path = menu.into(),
@@ -350,10 +350,23 @@ impl<'t> Parser<'t> {
                     return self.menu(path);
                 }
                 if !blank || !self.cursor.peek().is_some_and(is_name_byte) {
-                    return self.fail("expected command name");
+                    return Err(self.no_command());
                 }
             }
         }
+    }
+
+    /// What stands here is no word of a path.
+    fn no_command(&mut self) -> Error {
+        let hint = match self.cursor.peek() {
+            Some(b'>') => "a prompt is not part of a script",
+            Some(b'A'..=b'Z') => "menus and commands are written in small letters",
+            Some(b'"') => "text alone is no command; :put shows it",
+            Some(b'?') => "a question mark asks for help on a terminal only",
+            Some(b'=') => "an argument has to be on its command's line, or behind a backslash at its end",
+            _ => return self.cursor.error("expected command name"),
+        };
+        self.cursor.error("expected command name").hint(hint)
     }
 
     /// A path without a command: the current menu changes, or a block runs there.

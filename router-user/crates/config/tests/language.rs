@@ -328,6 +328,26 @@ fn what_follows_an_error_inside_brackets_is_read_nonetheless() {
 }
 
 #[test]
+fn errors_say_what_to_do() {
+    for (script, hint) in [
+        ("> /ip address print", "a prompt is not part of a script"),
+        ("IP address print", "small letters"),
+        (":local my-x 1", "names of variables hold letters and digits"),
+        (":put $a.\"b\"", "stands in brackets"),
+        ("/ip address print # all", "a comment begins on a line of its own"),
+        (":set x 1", ":local x or :global x"),
+        ("/ip adress", "did you mean address?"),
+        ("/ip/adress/print", "did you mean address?"),
+        (":pit 1", "did you mean put"),
+        ("/ip address { print", "for the bracket of line 1 column 13"),
+    ] {
+        let errors = import(&Tree::new(), script).unwrap_err();
+        let given = errors.0[0].hint.clone().unwrap_or_default();
+        assert!(given.contains(hint), "{script}: {given}");
+    }
+}
+
+#[test]
 fn blanks_behind_a_joining_backslash_are_tolerated_and_told() {
     let outcome = import(&Tree::new(), "/system identity set \\  \n    name=a").unwrap();
     assert_eq!(outcome.notes.len(), 1);

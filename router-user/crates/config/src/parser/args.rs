@@ -42,7 +42,7 @@ impl Parser<'_> {
                 break;
             }
             if adjacent && !blank {
-                return self.fail("expected end of command");
+                return Err(self.no_end(reader.args.last()));
             }
             adjacent = true;
             if reader.args.len() >= MAX_ARGS {
@@ -92,6 +92,10 @@ impl Parser<'_> {
             _ => {}
         }
         let Some(param) = reader.next_position() else {
+            if self.cursor.peek() == Some(b'#') {
+                let error = Error::new(span, "expected end of command");
+                return Err(error.hint("a comment begins on a line of its own, or behind a semicolon"));
+            }
             let word = self.cursor.word(is_argument_byte);
             return Err(reader.unknown(span, &word));
         };
@@ -199,6 +203,21 @@ impl Parser<'_> {
             self.cursor.blanks() && matches!(self.cursor.peek(), Some(b'{' | b'$' | b'(' | b'[' | b'"'));
         self.cursor.back_to(before);
         follows
+    }
+
+    /// What stands directly behind an argument belongs to none.
+    fn no_end(&mut self, before: Option<&Arg>) -> Error {
+        let hint = match (self.cursor.peek(), before.map(|arg| &arg.value)) {
+            (Some(b')'), _) => "this bracket closes nothing",
+            (Some(_), Some(Expr::Variable(_))) if before.is_some_and(|arg| arg.name == "name") => {
+                "names of variables hold letters and digits; quote any other, and write $\"my-name\" for its value"
+            }
+            (Some(b'-' | b'.' | b'+' | b'*' | b'/' | b','), Some(Expr::Variable(_) | Expr::Command(_))) => {
+                "what is calculated stands in brackets: ($a . \"b\")"
+            }
+            _ => return self.cursor.error("expected end of command"),
+        };
+        self.cursor.error("expected end of command").hint(hint)
     }
 
     /// The value of an argument that has its own way of being read.

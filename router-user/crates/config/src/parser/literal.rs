@@ -41,13 +41,15 @@ pub(super) fn number(word: &str) -> Option<i64> {
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
         return None;
     }
-    let value = match u64::from_str_radix(digits, radix) {
+    Some(match u64::from_str_radix(digits, radix) {
         // All 64 bits of a hexadecimal number are taken as they are.
+        Ok(value) if radix == 16 && negative => value.cast_signed().wrapping_neg(),
         Ok(value) if radix == 16 => value.cast_signed(),
+        Ok(value) if negative => 0i64.checked_sub_unsigned(value).unwrap_or(i64::MIN),
         Ok(value) => i64::try_from(value).unwrap_or(i64::MAX),
+        Err(_) if negative => i64::MIN,
         Err(_) => i64::MAX,
-    };
-    Some(if negative { value.checked_neg().unwrap_or(i64::MAX) } else { value })
+    })
 }
 
 fn address(word: &str) -> Option<Literal> {
@@ -248,6 +250,7 @@ mod tests {
             ("0010", Literal::Num(10)),
             ("-1", Literal::Num(-1)),
             ("99999999999999999999", Literal::Num(i64::MAX)),
+            ("-9223372036854775808", Literal::Num(i64::MIN)),
             ("1s", Literal::Time(SECOND)),
             ("0.5s", Literal::Time(SECOND / 2)),
             ("1d00:00:01", Literal::Time(86_401 * SECOND)),
