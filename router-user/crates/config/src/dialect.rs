@@ -1,36 +1,134 @@
-//! Lines that a real RouterOS takes differently or not at all, turned into what they mean. Plain other names are in the
-//! schema (`also:`); here is what needs more than a name. Everything done here is said in a note.
+//! Lines that RouterOS 7 takes differently or not at all, turned into what they mean: forms of RouterOS 6 and of older
+//! guides. Plain other names are in the schema (`also:`); here is what needs more than a name. Everything done here is
+//! said in a note.
+
+mod bgp;
+mod filter;
+mod guide;
+mod ipsec;
+mod ospf;
+mod rip;
+mod route;
+mod system;
 
 use crate::exec::{Assign, Command};
-use crate::schema::{self, Menu};
-use crate::tree::Tree;
-use crate::value::{Prefix, parse_prefix};
+use crate::schema;
+use crate::tree::{Item, Tree};
 
-/// Rewrites a command into those it means. The first one stands for the statement.
-pub(crate) fn adapt(tree: &mut Tree, mut command: Command, notes: &mut Vec<String>) -> Vec<Command> {
-    let path = command.menu.path.as_str();
-    let verb = command.verb.clone();
-    match (path, verb.as_str()) {
-        ("tool/mac-server", "set") => mac_server(&mut command, notes),
-        ("tool/mac-server/mac-winbox", "add") => {
-            turn(&mut command, "tool/mac-server/mac-winbox/client");
+/// The item that RouterOS 6 had from the start in its routing protocols.
+const DEFAULT: &str = "default";
+
+/// What a command means.
+pub(crate) struct Meaning {
+    pub commands: Vec<Command>,
+    /// The one that stands for the statement.
+    pub main: usize,
+    pub notes: Vec<String>,
+}
+
+impl Meaning {
+    /// What it says.
+    pub fn literal(command: Command) -> Meaning {
+        Meaning { commands: vec![command], main: 0, notes: Vec::new() }
+    }
+}
+
+/// Rewrites a command into those it means.
+pub(crate) fn adapt(tree: &Tree, mut command: Command) -> Meaning {
+    let mut adapter = Adapter { tree, notes: Vec::new(), before: Vec::new(), after: Vec::new() };
+    let menu = command.menu;
+    match menu.path.split('/').next().unwrap_or_default() {
+        "routing" => routing(&mut adapter, &mut command),
+        "ip" | "ipv6" => {
+            route::adapt(&mut adapter, &mut command);
+            ipsec::adapt(&mut adapter, &mut command);
         }
-        ("ppp/secret", "set") if is_only(&command, "use-radius") => {
-            notes.push("use-radius belongs to /ppp aaa".into());
-            turn(&mut command, "ppp/aaa");
-        }
-        ("user", "add") => existing_user(tree, &mut command, notes),
-        ("interface/macvlan", "add") => twice_the_parent(&mut command, notes),
-        ("interface/macsec/profile", "add" | "set") => cipher_names(&mut command),
-        ("interface/vxlan", "add") => return vxlan(tree, command, notes),
-        ("interface/vrrp", "add") => return vrrp(tree, command, notes),
-        ("interface/lte", "set") => return lte(command, notes),
-        ("ip/route" | "ipv6/route", "add" | "set") => route_type(&mut command),
-        ("ipv6/pool", "add") => pool_pieces(&mut command, notes),
         _ => {}
     }
-    enabled(&mut command, notes);
-    vec![command]
+    system::adapt(&mut adapter, &mut command);
+    guide::adapt(&mut adapter, &mut command);
+    let main = adapter.before.len();
+    let mut commands = adapter.before;
+    commands.push(command);
+    commands.append(&mut adapter.after);
+    Meaning { commands, main, notes: adapter.notes }
+}
+
+fn routing(adapter: &mut Adapter<'_>, command: &mut Command) {
+    route::adapt(adapter, command);
+    match command.menu.path.split('/').nth(1).unwrap_or_default() {
+        "bgp" => bgp::adapt(adapter, command),
+        "ospf" | "ospf-v3" => ospf::adapt(adapter, command),
+        "rip" | "ripng" => rip::adapt(adapter, command),
+        "filter" => filter::adapt(adapter, command),
+        _ => {}
+    }
+}
+
+/// What a command means besides itself.
+struct Adapter<'a> {
+    tree: &'a Tree,
+    notes: Vec<String>,
+    before: Vec<Command>,
+    after: Vec<Command>,
+}
+
+impl<'a> Adapter<'a> {
+    fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// The item of that name.
+    fn named(&self, path: &str, name: &str) -> Option<&'a Item> {
+        self.tree.items(path).find(|item| item.text("name").as_deref() == Some(name))
+    }
+
+    /// An item of that name is there, or is about to be.
+    fn knows(&self, path: &str, name: &str) -> bool {
+        self.named(path, name).is_some()
+            || self
+                .before
+                .iter()
+                .any(|c| c.menu.path == path && c.verb == "add" && value(c, "name") == Some(name))
+    }
+
+    /// Adds an item that the command needs.
+    fn add_before(&mut self, like: &Command, path: &str, values: &[(&str, &str)]) {
+        self.before.extend(besides(like, path, "add", values));
+    }
+
+    /// Adds an item that follows from the command.
+    fn add_after(&mut self, like: &Command, path: &str, values: &[(&str, &str)]) {
+        self.after.extend(besides(like, path, "add", values));
+    }
+
+    /// Changes the item of that name, or the settings where there is none.
+    fn set_after(&mut self, like: &Command, path: &str, name: &str, values: &[(&str, &str)]) {
+        if let Some(mut command) = besides(like, path, "set", values) {
+            if !name.is_empty() {
+                command.items.push((name.to_owned(), like.span));
+            }
+            self.after.push(command);
+        }
+    }
+}
+
+/// Another command on behalf of one.
+fn besides(like: &Command, path: &str, verb: &str, values: &[(&str, &str)]) -> Option<Command> {
+    let assigns = values.iter().map(|(name, value)| assign(like, name, *value)).collect();
+    Some(Command {
+        menu: schema::menu(path)?,
+        verb: verb.into(),
+        verb_span: like.span,
+        span: like.span,
+        items: Vec::new(),
+        found: None,
+        assigns,
+    })
+}
+
+fn assign(like: &Command, name: &str, value: impl Into<String>) -> Assign {
+    Assign { name: name.into(), name_span: like.span, value: Some(value.into()), value_span: like.span }
 }
 
 /// Lets the command work on another menu.
@@ -40,168 +138,60 @@ fn turn(command: &mut Command, path: &str) {
     }
 }
 
-fn is_only(command: &Command, name: &str) -> bool {
-    command.items.is_empty() && command.found.is_none() && command.assigns.iter().all(|a| a.name == name)
-}
-
+/// Takes an argument away.
 fn take(command: &mut Command, name: &str) -> Option<Assign> {
     let place = command.assigns.iter().position(|a| a.name == name)?;
     Some(command.assigns.remove(place))
+}
+
+/// Takes an argument away; its text.
+fn take_text(command: &mut Command, name: &str) -> Option<String> {
+    take(command, name)?.value
 }
 
 fn value<'c>(command: &'c Command, name: &str) -> Option<&'c str> {
     command.assigns.iter().find(|a| a.name == name)?.value.as_deref()
 }
 
-/// Another command that a statement means besides.
-fn besides(command: &Command, menu: &'static Menu, verb: &str, assigns: Vec<Assign>) -> Command {
-    Command {
-        menu,
-        verb: verb.into(),
-        verb_span: command.span,
-        span: command.span,
-        items: Vec::new(),
-        found: None,
-        assigns,
-    }
+fn has(command: &Command, name: &str) -> bool {
+    command.assigns.iter().any(|a| a.name == name)
 }
 
-fn named(like: &Assign, name: &str, value: String) -> Assign {
-    Assign { name: name.into(), name_span: like.name_span, value: Some(value), value_span: like.value_span }
+/// Gives an argument, in place of what it was.
+fn put(command: &mut Command, name: &str, text: impl Into<String>) {
+    let new = assign(command, name, text);
+    command.assigns.retain(|a| a.name != name);
+    command.assigns.push(new);
 }
 
-/// `enabled=yes` is `disabled=no` where the menu only has the second.
-fn enabled(command: &mut Command, notes: &mut Vec<String>) {
-    if command.menu.property("enabled").is_some() || command.menu.property("disabled").is_none() {
-        return;
-    }
-    for assign in command.assigns.iter_mut().filter(|a| a.name == "enabled") {
-        let (was, is) = match assign.value.as_deref() {
-            Some("yes") => ("yes", "no"),
-            Some("no") => ("no", "yes"),
-            _ => continue,
-        };
-        notes.push(format!("enabled={was} is taken as disabled={is}"));
-        assign.name = "disabled".into();
-        assign.value = Some(is.into());
-    }
-}
-
-/// The MAC server has no `enabled`: off means that no interface list is served.
-fn mac_server(command: &mut Command, notes: &mut Vec<String>) {
-    let Some(enabled) = take(command, "enabled") else { return };
-    if enabled.value.as_deref() == Some("no") {
-        notes.push("enabled=no is taken as allowed-interface-list=none".into());
-        command.assigns.retain(|a| !a.name.starts_with("allowed-interface"));
-        command.assigns.push(named(&enabled, "allowed-interface-list", "none".into()));
-    } else {
-        notes.push("enabled=yes follows from allowed-interface-list".into());
-    }
-}
-
-/// A fresh router has its first user already.
-fn existing_user(tree: &Tree, command: &mut Command, notes: &mut Vec<String>) {
-    let Some(name) = value(command, "name").map(str::to_owned) else { return };
-    let builtin = tree.items("user").find(|u| u.is_builtin() && u.text("name").as_deref() == Some(&name));
-    if let Some(user) = builtin {
-        notes.push(format!("the user {name} exists on every router and is changed"));
-        command.verb = "set".into();
-        command.found = Some(vec![user.id()]);
-        command.assigns.retain(|a| a.name != "name");
-    }
-}
-
-/// `master-interface` is another name of `interface`; both may be given if they agree.
-fn twice_the_parent(command: &mut Command, notes: &mut Vec<String>) {
-    if value(command, "interface").is_some()
-        && value(command, "interface") == value(command, "master-interface")
-    {
-        command.assigns.retain(|a| a.name != "master-interface");
-        notes.push("master-interface is the same as interface".into());
-    }
-}
-
-/// Ciphers are `aes-gcm-256`, not `gcm-aes-256`.
-fn cipher_names(command: &mut Command) {
-    for assign in command.assigns.iter_mut().filter(|a| a.name == "cipher-suite" || a.name == "ciphers") {
-        assign.value = assign.value.take().map(|text| text.replace("gcm-aes-", "aes-gcm-"));
-    }
-}
-
-/// Far ends of a VXLAN tunnel are items of their own.
-fn vxlan(tree: &Tree, mut command: Command, notes: &mut Vec<String>) -> Vec<Command> {
-    enabled(&mut command, notes);
-    let (Some(remote), Some(menu)) =
-        (take(&mut command, "remote-address"), schema::menu("interface/vxlan/vteps"))
-    else {
-        return vec![command];
-    };
-    let name = own_name(tree, &mut command, &remote, "vxlan");
-    notes.push("remote-address is taken as an item of /interface vxlan vteps".into());
-    let remote_ip = Assign { name: "remote-ip".into(), ..remote.clone() };
-    let vtep = besides(&command, menu, "add", vec![named(&remote, "interface", name), remote_ip]);
-    vec![command, vtep]
-}
-
-/// A virtual router's address is an address on the VRRP interface, with the length of a single host.
-fn vrrp(tree: &Tree, mut command: Command, notes: &mut Vec<String>) -> Vec<Command> {
-    enabled(&mut command, notes);
-    let Some(address) = take(&mut command, "virtual-address") else { return vec![command] };
-    let name = own_name(tree, &mut command, &address, "vrrp");
-    let text = address.value.clone().unwrap_or_default();
-    let (menu, host) = match parse_prefix(&text) {
-        Some(Prefix { address, .. }) if address.is_ipv6() => ("ipv6/address", format!("{address}/128")),
-        Some(Prefix { address, .. }) => ("ip/address", format!("{address}/32")),
-        None => ("ip/address", text),
-    };
-    let Some(menu) = schema::menu(menu) else { return vec![command] };
-    notes.push(format!("virtual-address is taken as {} on {name}", menu.blank_path()));
-    let added = vec![named(&address, "address", host), named(&address, "interface", name)];
-    let address = besides(&command, menu, "add", added);
-    vec![command, address]
-}
-
-/// The name an interface is added with; where none is given, the one it is going to get.
-fn own_name(tree: &Tree, command: &mut Command, like: &Assign, kind: &str) -> String {
-    if let Some(name) = value(command, "name") {
-        return name.to_owned();
-    }
-    let free = (1u32..).map(|n| format!("{kind}{n}")).find(|name| tree.interface(name).is_none());
-    let name = free.unwrap_or_else(|| kind.to_owned());
-    command.assigns.push(named(like, "name", name.clone()));
-    name
-}
-
-/// Access data of a modem belongs to the default access point.
-fn lte(mut command: Command, notes: &mut Vec<String>) -> Vec<Command> {
-    enabled(&mut command, notes);
-    let moved: Vec<Assign> =
-        ["apn", "user", "password"].iter().filter_map(|n| take(&mut command, n)).collect();
-    let (false, Some(menu)) = (moved.is_empty(), schema::menu("interface/lte/apn")) else {
-        return vec![command];
-    };
-    notes.push("apn, user and password are taken for the default item of /interface lte apn".into());
-    let mut apn = besides(&command, menu, "set", moved);
-    apn.items.push(("default".into(), command.span));
-    vec![command, apn]
-}
-
-/// `type=blackhole` of RouterOS 6 is the switch `blackhole`.
-fn route_type(command: &mut Command) {
-    for assign in command.assigns.iter_mut().filter(|a| a.name == "type") {
-        if assign.value.as_deref() == Some("blackhole") {
-            assign.name = "blackhole".into();
-            assign.value = Some("yes".into());
+/// Gives arguments their new names; one that is given by its new name too is dropped. True where any had a value.
+fn rename(command: &mut Command, names: &[(&str, &str)]) -> bool {
+    let mut any = false;
+    for (old, new) in names {
+        let is_known = has(command, new);
+        command.assigns.retain(|a| a.name != *old || !is_known);
+        for assign in command.assigns.iter_mut().filter(|a| a.name == *old) {
+            assign.name = (*new).into();
+            any |= assign.value.is_some();
         }
     }
+    any
 }
 
-/// Pieces of an IPv6 pool are networks of 64 bits where nothing is said.
-fn pool_pieces(command: &mut Command, notes: &mut Vec<String>) {
-    let prefix = command.assigns.iter().find(|a| a.name == "prefix");
-    if let (Some(prefix), None) = (prefix, value(command, "prefix-length")) {
-        let length = named(prefix, "prefix-length", "64".into());
-        command.assigns.push(length);
-        notes.push("prefix-length is taken as 64".into());
+/// Takes arguments away that say nothing: no value, or this one.
+fn drop_idle(command: &mut Command, idle: &[(&str, &str)]) {
+    command.assigns.retain(|a| {
+        let text = a.value.as_deref();
+        !idle
+            .iter()
+            .any(|(name, default)| a.name == *name && text.is_none_or(|t| t.is_empty() || t == *default))
+    });
+}
+
+/// A command that names no item, or none that is there.
+fn names_nothing(adapter: &Adapter<'_>, command: &Command) -> bool {
+    match &command.found {
+        Some(found) => found.is_empty(),
+        None => command.items.iter().all(|(name, _)| adapter.named(&command.menu.path, name).is_none()),
     }
 }

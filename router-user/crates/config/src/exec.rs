@@ -8,7 +8,7 @@ mod check;
 use std::collections::{HashMap, HashSet};
 
 use crate::ast::{self, Arg, Expr, Statement, StatementKind};
-use crate::dialect;
+use crate::dialect::{self, Meaning};
 use crate::error::{Error, Errors, Span};
 use crate::parser::{MAX_ERRORS, Mode, Parser};
 use crate::print::{self, Rows};
@@ -340,32 +340,32 @@ impl<'a> Session<'a> {
         if menu.path == INTERFACES && command.verb != "get" && menu.command(&command.verb).is_none() {
             return self.on_interfaces(command);
         }
-        let mut notes = Vec::new();
-        let commands = match self.options.strict {
-            true => vec![command],
-            false => dialect::adapt(self.tree, command, &mut notes),
+        let meaning = match self.options.strict {
+            true => Meaning::literal(command),
+            false => dialect::adapt(self.tree, command),
         };
-        for reason in notes {
+        for reason in meaning.notes {
             self.note(span, &menu.path, reason);
         }
         let mut last = Operand::Nothing;
-        for (n, command) in commands.into_iter().enumerate() {
+        for (n, command) in meaning.commands.into_iter().enumerate() {
             if command.menu.command(&command.verb).is_some() {
                 let reason = format!("{} is done once and not part of the configuration", command.verb);
                 self.note(span, &menu.path, reason.clone());
                 self.report(span, &menu.path, Status::Kept(reason), None);
                 continue;
             }
+            let is_main = n == meaning.main;
             let name = command.assigns.iter().find(|a| a.name == "name" && command.verb == "add");
             let name = name.and_then(|a| a.value.clone());
-            let operand = match self.apply(command, n == 0) {
+            let operand = match self.apply(command, is_main) {
                 Ok(operand) => operand,
                 Err(errors) => {
                     self.broken.extend(name);
                     return Err(errors);
                 }
             };
-            if n == 0 {
+            if is_main {
                 last = operand;
             }
         }

@@ -157,7 +157,8 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         if hidden || property.read_only || is_identity(menu, item, property) {
             continue;
         }
-        let shown = options.verbose || (property.always || property.required) && item.builtin().is_none();
+        let full = options.verbose && !menu.versions.is_former() && !property.versions.is_former();
+        let shown = full || (property.always || property.required) && item.builtin().is_none();
         match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
             Some(value) => {
                 let mut word = property_word(menu, property, value);
@@ -169,9 +170,7 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
                 }
                 words.push(word);
             }
-            None if options.verbose && property.unset => {
-                words.push(Word::plain(format!("!{}", property.name)))
-            }
+            None if full && property.unset => words.push(Word::plain(format!("!{}", property.name))),
             None => {}
         }
     }

@@ -396,6 +396,11 @@ fn build_property(entry: PropertyEntry, types: &mut Types) -> Result<Property, S
 }
 
 impl Versions {
+    /// RouterOS 6 had it, no release of RouterOS 7.
+    pub fn is_former(&self) -> bool {
+        self.until.as_deref() == Some("6")
+    }
+
     fn new(since: String, until: String) -> Versions {
         let some = |text: String| (!text.is_empty()).then_some(text);
         Versions { since: some(since), until: some(until) }
