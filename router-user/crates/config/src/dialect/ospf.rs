@@ -149,7 +149,9 @@ fn need_instance(adapter: &mut Adapter<'_>, command: &Command, version: &Version
     if !adapter.knows(INSTANCES, version.instance) {
         adapter.note(format!("the OSPF instance {} is made", version.instance));
         let values = [("name", version.instance), ("version", version.number)];
-        adapter.add_before(command, INSTANCES, &values);
+        // Version 2 is what an instance has where nothing is said.
+        let told = if version.number == V2.number { 1 } else { 2 };
+        adapter.add_before(command, INSTANCES, values.get(..told).unwrap_or_default());
     }
 }
 

@@ -63,17 +63,15 @@ fn vrf(adapter: &mut Adapter<'_>, command: &mut Command) {
     };
     adapter.note("route distinguisher and targets are taken as /routing bgp vpn");
     super::bgp::need_instance(adapter, command, super::DEFAULT);
-    adapter.add_after(
-        command,
-        "routing/bgp/vpn",
-        &[
-            ("name", &name),
-            ("instance", super::DEFAULT),
-            ("vrf", &name),
-            ("route-distinguisher", &distinguisher),
-            ("label-allocation-policy", "per-vrf"),
-            ("import.route-targets", &import),
-            ("export.route-targets", &export),
-        ],
-    );
+    let values = [
+        ("name", name.as_str()),
+        ("instance", super::DEFAULT),
+        ("vrf", &name),
+        ("route-distinguisher", &distinguisher),
+        ("label-allocation-policy", "per-vrf"),
+        ("import.route-targets", &import),
+        ("export.route-targets", &export),
+    ];
+    let given: Vec<_> = values.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+    adapter.add_after(command, "routing/bgp/vpn", &given);
 }

@@ -114,10 +114,11 @@ fn label_distribution(adapter: &mut Adapter<'_>, command: &mut Command) {
         return;
     }
     adapter.note("taken as the item of /mpls ldp");
+    let is_known = adapter.tree.items("mpls/ldp").next().is_some();
     match take_text(command, "enabled").as_deref() {
-        Some("yes") => put(command, "disabled", "no"),
+        Some("yes") if is_known => put(command, "disabled", "no"),
+        Some("yes") | None => {}
         Some(_) => put(command, "disabled", "yes"),
-        None => {}
     }
     drop_idle(command, &[("lsr-id", "0.0.0.0"), ("transport-address", "0.0.0.0")]);
     take(command, "distribute-for-default-route");
@@ -138,15 +139,18 @@ fn openvpn_server(adapter: &mut Adapter<'_>, command: &mut Command) {
     }
     adapter.note("taken as the first item of /interface ovpn-server server");
     let enabled = take_text(command, "enabled");
-    if let Some(text) = &enabled {
-        put(command, "disabled", if text == "yes" { "no" } else { "yes" });
-    }
+    let is_on = enabled.as_deref() == Some("yes");
     match adapter.tree.items("interface/ovpn-server/server").next() {
-        Some(item) => command.found = Some(vec![item.id()]),
+        Some(item) => {
+            command.found = Some(vec![item.id()]);
+            if enabled.is_some() {
+                put(command, "disabled", if is_on { "no" } else { "yes" });
+            }
+        }
         None => {
             command.verb = "add".into();
             put(command, "name", "ovpn-server1");
-            if enabled.is_none() {
+            if !is_on {
                 put(command, "disabled", "yes");
             }
         }
