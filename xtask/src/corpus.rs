@@ -2,10 +2,12 @@
 //!
 //! Any of these may be there: `corpus/*.rsc` (configurations; without that folder, the `.rsc` files of the folder itself),
 //! `seed-commands.rsc` (lines that have to be accepted), `oracle/parse-results.jsonl` (scripts with what a real parser made of
-//! them), `required-args*.jsonl` (what `add` without arguments says).
+//! them), `required-args*.jsonl` (what `add` without arguments says), `prints/` (what `print` shows, with an `INDEX.md` that
+//! names file and command).
 
 mod files;
 mod oracle;
+mod prints;
 mod required;
 mod seed;
 mod size;
@@ -90,6 +92,7 @@ pub fn run(options: &Options) -> Result<()> {
     for list in found(folder, |name| name.starts_with("required-args") && name.ends_with(".jsonl"))? {
         figures.push(required::figure(&list)?);
     }
+    figures.extend(prints::figure(&folder.join("prints"))?);
     if options.lines > 0 {
         figures.push(size::figure(options.lines)?);
     }

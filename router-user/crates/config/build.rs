@@ -122,6 +122,7 @@ struct Menu {
     first_port: Option<usize>,
     identity: Option<String>,
     columns: Vec<String>,
+    shown: Vec<String>,
     since: String,
     until: String,
 }
@@ -256,6 +257,7 @@ impl Menu {
             first_port: self.first_port.unwrap_or(1),
             identity: self.identity.clone(),
             columns: self.columns.clone(),
+            shown: self.shown.clone(),
             since: self.since.clone(),
             until: self.until.clone(),
         })

@@ -208,6 +208,7 @@ pub(crate) fn print(
     options: &Options,
     rows: &dyn Rows,
 ) -> Result<Printed, Errors> {
+    let properties = properties(menu, options);
     if menu.kind == Kind::Settings {
         let Some(item) = tree.all(menu).first() else {
             return Ok(Printed { text: String::new(), rows: Json::Null, again: None });
@@ -215,8 +216,8 @@ pub(crate) fn print(
         let flags = String::new();
         let line = Line { number: 0, flags, item, state: rows.values(item), origin: Origin::Static };
         return Ok(Printed {
-            text: record::settings(menu, options, &line),
-            rows: object(menu, options, &line),
+            text: record::settings(menu, &properties, &line),
+            rows: object(menu, &properties, &line),
             again: options.again,
         });
     }
@@ -252,28 +253,33 @@ pub(crate) fn print(
     let text = match options.form {
         Form::Count => format!("{}\n", lines.len()),
         Form::Table => table::table(menu, options, &lines),
-        Form::Detail => record::detail(menu, options, &lines),
-        Form::Terse => record::terse(menu, options, &lines),
-        Form::ValueList => record::value_list(menu, options, &lines),
-        Form::AsValue => record::as_value(menu, options, &lines),
+        Form::Detail => record::detail(menu, &properties, options, &lines),
+        Form::Terse => record::terse(menu, &properties, options, &lines),
+        Form::ValueList => record::value_list(&properties, &lines),
+        Form::AsValue => record::as_value(&properties, &lines),
     };
     let rows = match options.form {
         Form::Count => lines.len().into(),
-        _ => lines.iter().map(|line| object(menu, options, line)).collect(),
+        _ => lines.iter().map(|line| object(menu, &properties, line)).collect(),
     };
     Ok(Printed { text, rows, again: options.again })
 }
 
-/// The properties that may be shown, those asked for or all.
-fn properties<'m>(menu: &'m Menu, options: &'m Options) -> impl Iterator<Item = &'m Property> {
-    menu.properties.iter().chain(&menu.status).filter(|property| {
-        !property.is_secret()
-            && (options.properties.is_empty() || options.properties.contains(&property.name))
-    })
+/// The properties that may be shown: those asked for, or all in the order of the menu.
+fn properties(menu: &'static Menu, options: &Options) -> Vec<&'static Property> {
+    let all = menu.properties.iter().chain(&menu.status).filter(|property| !property.is_secret());
+    if !options.properties.is_empty() {
+        let mut asked: Vec<&Property> = all.filter(|p| options.properties.contains(&p.name)).collect();
+        asked.sort_by_key(|p| options.properties.iter().position(|name| *name == p.name));
+        return asked;
+    }
+    let mut all: Vec<&Property> = all.collect();
+    all.sort_by_key(|p| menu.shown.iter().position(|name| *name == p.name).unwrap_or(usize::MAX));
+    all
 }
 
 /// An item as data: RouterOS's names; numbers and yes/no in JSON's own types.
-fn object(menu: &Menu, options: &Options, line: &Line<'_>) -> Json {
+fn object(menu: &Menu, properties: &[&Property], line: &Line<'_>) -> Json {
     let mut fields = Map::new();
     if menu.kind != Kind::Settings {
         if line.origin == Origin::Static {
@@ -284,7 +290,7 @@ fn object(menu: &Menu, options: &Options, line: &Line<'_>) -> Json {
         }
         fields.insert("dynamic".into(), (line.origin == Origin::Dynamic).into());
     }
-    for property in properties(menu, options) {
+    for property in properties {
         if let Some(text) = line.shown(&property.name) {
             let value = match (&property.ty, line.item.effective(&property.name)) {
                 (_, Some(Value::Bool(yes))) => (*yes).into(),

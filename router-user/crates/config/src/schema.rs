@@ -68,6 +68,8 @@ pub struct Menu {
     identity: Option<String>,
     /// Columns of `print`; empty: detail.
     pub columns: Vec<String>,
+    /// What `print detail` and `terse` begin with; the rest goes by name.
+    pub shown: Vec<String>,
     pub versions: Versions,
     has_references: bool,
 }
@@ -344,6 +346,7 @@ fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu,
         first_port: entry.first_port,
         identity: entry.identity,
         columns: entry.columns,
+        shown: entry.shown,
         versions: Versions::new(entry.since, entry.until),
         has_references,
     })
@@ -430,7 +433,7 @@ mod tests {
             load(include_str!(concat!(env!("OUT_DIR"), "/schema.json"))).unwrap_or_else(|e| panic!("{e}"));
         assert!(schema.menus.len() > 10);
         for menu in &schema.menus {
-            for column in &menu.columns {
+            for column in menu.columns.iter().chain(&menu.shown) {
                 let known = menu.property(column).or_else(|| menu.status(column));
                 assert!(known.is_some(), "/{}: column {column}", menu.path);
             }

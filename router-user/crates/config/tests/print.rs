@@ -67,11 +67,11 @@ fn conditions_origin_and_counts_choose_rows() {
 fn detail_terse_and_settings() {
     assert_eq!(
         shown("/ip firewall filter print"),
-        " 0 ;;; x\n   action=drop chain=input log=no src-address=!192.0.2.0/24\n\n"
+        " 0 ;;; x\n   chain=input action=drop src-address=!192.0.2.0/24 log=no\n\n"
     );
     assert_eq!(
         shown("/ip address print terse where interface=ether1"),
-        "0 comment=the way out address=192.0.2.1/24 interface=ether1 network=192.0.2.0\n"
+        "0 comment=the way out address=192.0.2.1/24 network=192.0.2.0 interface=ether1\n"
     );
     assert_eq!(shown("/system identity print"), "  name: MikroTik\n");
     assert!(

@@ -1,14 +1,15 @@
 //! Items property by property: settings, `detail`, `terse`, `value-list`, `as-value`.
 
 use super::flags::{self, Columns};
-use super::{Line, Options, WIDTH, properties};
+use super::{Line, Options, WIDTH};
 use crate::export::{quote, quoted};
 use crate::schema::{Menu, Property};
 use crate::types::Type;
 
 /// `name: value` lines with the colons below each other.
-pub(super) fn settings(menu: &Menu, options: &Options, line: &Line<'_>) -> String {
-    let mut values: Vec<(&str, String)> = properties(menu, options)
+pub(super) fn settings(menu: &Menu, properties: &[&Property], line: &Line<'_>) -> String {
+    let mut values: Vec<(&str, String)> = properties
+        .iter()
         .filter_map(|property| match line.shown(&property.name) {
             None if property.read_only => None,
             shown => Some((property.name.as_str(), shown.unwrap_or_default())),
@@ -31,11 +32,10 @@ pub(super) fn settings(menu: &Menu, options: &Options, line: &Line<'_>) -> Strin
 
 /// The properties of a line as names and texts.
 fn pairs<'a>(
-    menu: &'a Menu,
-    options: &'a Options,
+    properties: &'a [&Property],
     line: &'a Line<'_>,
 ) -> impl Iterator<Item = (&'a Property, String)> {
-    properties(menu, options).filter(|p| p.name != "disabled").filter_map(|p| Some((p, line.shown(&p.name)?)))
+    properties.iter().filter(|p| p.name != "disabled").filter_map(|p| Some((*p, line.shown(&p.name)?)))
 }
 
 /// Strings are quoted in detail, but not the names that come into being by being used: chains, lists, marks.
@@ -45,7 +45,7 @@ fn is_free_text(property: &Property) -> bool {
 }
 
 /// Every item with all it has, wrapped at the width of a terminal.
-pub(super) fn detail(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
+pub(super) fn detail(menu: &Menu, properties: &[&Property], options: &Options, lines: &[Line<'_>]) -> String {
     let flags = Columns::new(menu, lines);
     let mut text = if lines.is_empty() { String::new() } else { flags::whole_legend(menu) };
     let number_width = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1).max(2);
@@ -63,7 +63,7 @@ pub(super) fn detail(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Stri
         if options.show_ids {
             row.push_str(&format!(".id={} ", line.item.id()));
         }
-        for (property, value) in pairs(menu, options, line).filter(|(p, _)| p.name != "comment") {
+        for (property, value) in pairs(properties, line).filter(|(p, _)| p.name != "comment") {
             let value = if is_free_text(property) { quoted(&value) } else { quote(&value) };
             let pair = format!("{}={value}", property.name);
             if row.len() + pair.len() > WIDTH && row.len() > indent {
@@ -81,7 +81,7 @@ pub(super) fn detail(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Stri
 }
 
 /// One line per item. RouterOS quotes nothing here.
-pub(super) fn terse(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
+pub(super) fn terse(menu: &Menu, properties: &[&Property], options: &Options, lines: &[Line<'_>]) -> String {
     let flags = Columns::new(menu, lines);
     let flag_width = flags.width(lines);
     let number_width = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1);
@@ -96,7 +96,7 @@ pub(super) fn terse(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
         }
         let one_line = |value: String| value.replace(['\r', '\n'], " ");
         let (first, rest): (Vec<_>, Vec<_>) =
-            pairs(menu, options, line).partition(|(property, _)| property.name == "comment");
+            pairs(properties, line).partition(|(property, _)| property.name == "comment");
         let all: Vec<String> = first
             .into_iter()
             .filter(|(_, comment)| !comment.is_empty())
@@ -110,9 +110,10 @@ pub(super) fn terse(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
 }
 
 /// One line per property, with the values of all items.
-pub(super) fn value_list(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
-    let shown: Vec<(&Property, Vec<String>)> = properties(menu, options)
-        .map(|p| (p, lines.iter().map(|line| line.shown(&p.name).unwrap_or_default()).collect::<Vec<_>>()))
+pub(super) fn value_list(properties: &[&Property], lines: &[Line<'_>]) -> String {
+    let shown: Vec<(&Property, Vec<String>)> = properties
+        .iter()
+        .map(|p| (*p, lines.iter().map(|line| line.shown(&p.name).unwrap_or_default()).collect::<Vec<_>>()))
         .filter(|(_, values)| values.iter().any(|value| !value.is_empty()))
         .collect();
     let names = shown.iter().map(|(p, _)| p.name.len()).max().unwrap_or(0) + 2;
@@ -130,10 +131,10 @@ pub(super) fn value_list(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> 
 }
 
 /// `.id=*1;name=x;...`, item after item.
-pub(super) fn as_value(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> String {
+pub(super) fn as_value(properties: &[&Property], lines: &[Line<'_>]) -> String {
     let item = |line: &Line<'_>| {
         let mut all = vec![format!(".id={}", line.item.id())];
-        all.extend(pairs(menu, options, line).map(|(property, value)| format!("{}={value}", property.name)));
+        all.extend(pairs(properties, line).map(|(property, value)| format!("{}={value}", property.name)));
         all.join(";")
     };
     let text = lines.iter().map(item).collect::<Vec<_>>().join(";");

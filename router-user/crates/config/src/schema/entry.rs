@@ -79,6 +79,8 @@ pub struct MenuEntry {
     pub identity: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub since: String,
     #[serde(skip_serializing_if = "String::is_empty")]
