@@ -60,12 +60,12 @@ pub fn is_gap(menu: &str) -> bool {
         && ["filter", "nat", "raw"].iter().any(|table| menu.ends_with(table))
 }
 
+pub fn place(error: &config::Error) -> Place {
+    Place { line: error.line, column: error.column, message: error.message.clone(), hint: error.hint.clone() }
+}
+
 pub fn failure(errors: &config::Errors) -> Failure {
-    let errors: Vec<Place> = errors
-        .0
-        .iter()
-        .map(|e| Place { line: e.line, column: e.column, message: e.message.clone(), hint: e.hint.clone() })
-        .collect();
+    let errors: Vec<Place> = errors.0.iter().map(place).collect();
     let message = match errors.len() {
         1 => "1 error, nothing changed".to_owned(),
         n => format!("{n} errors, nothing changed"),

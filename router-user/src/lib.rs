@@ -6,4 +6,5 @@ pub mod daemon;
 mod difference;
 mod files;
 mod ports;
+mod take;
 mod trace;

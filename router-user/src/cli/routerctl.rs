@@ -48,6 +48,8 @@ pub enum Verb {
     Confirm,
     /// Check files without a router: needs neither daemon nor root
     Check(Check),
+    /// Add a file to the configuration, as /import does; all of it or, on an error, nothing
+    Import(Import),
     /// Show what applying a file would change on the host
     Diff {
         #[arg(value_name = "FILE")]
@@ -153,6 +155,32 @@ pub struct Apply {
     /// Kept with the version
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
+    #[command(flatten)]
+    pub taking: Taking,
+}
+
+#[derive(Args, Debug)]
+pub struct Import {
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Leave out the lines before this one
+    #[arg(long, value_name = "LINE")]
+    pub from_line: Option<u32>,
+    /// Say what would go wrong, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub taking: Taking,
+}
+
+#[derive(Args, Debug)]
+pub struct Taking {
+    /// Refuse what RouterOS 7 refuses: forms of version 6, other spellings, names used before they exist
+    #[arg(long)]
+    pub strict: bool,
+    /// Do as RouterOS does: what stands before the first failure stays
+    #[arg(long)]
+    pub keep_going: bool,
 }
 
 #[derive(Args, Debug)]

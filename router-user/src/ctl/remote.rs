@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use management::client::{self, Error};
-use management::protocol::{Answer, Apply, Export, Printed, Request, Text};
+use management::protocol::{Answer, Applied, Apply, Export, Manner, Printed, Request, Text};
 use management::{Instance, Paths};
 
-use crate::cli::routerctl::{Common, Verb};
+use crate::cli::routerctl::{Common, Taking, Verb};
 use crate::ctl::{show, target};
 use crate::daemon::detach;
 use crate::files;
@@ -28,6 +28,25 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
                 comment: apply.comment,
                 confirm_seconds: apply.confirm,
                 accept_gaps: apply.accept_gaps,
+                manner: manner(&apply.taking),
+            })
+        }
+        Verb::Import(import) => {
+            let text = files::read(&import.file)?;
+            let name = import.file.display().to_string();
+            source = Some((name.clone(), text.clone()));
+            Request::Apply(Apply {
+                file: Text { format: files::format(&import.file), text },
+                name,
+                comment: None,
+                confirm_seconds: None,
+                accept_gaps: false,
+                manner: Manner {
+                    on_top: true,
+                    dry_run: import.dry_run,
+                    from_line: import.from_line,
+                    ..manner(&import.taking)
+                },
             })
         }
         Verb::Diff { file } => {
@@ -72,7 +91,13 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
     match answer {
         Ok(answer) => {
             show::answer(&answer, common.json)?;
-            Ok(ExitCode::SUCCESS)
+            let Answer::Applied(Applied { stopped: Some(place), .. }) = &answer else {
+                return Ok(ExitCode::SUCCESS);
+            };
+            let (name, text) = source.unwrap_or_default();
+            eprint!("{}", files::explain(&name, &text, std::slice::from_ref(place)));
+            eprintln!("routerctl: ended at line {}: what stands before it is in force", place.line);
+            Ok(ExitCode::FAILURE)
         }
         Err(Error::Failed(failure)) if !common.json && !failure.errors.is_empty() => {
             let (name, text) = source.unwrap_or_default();
@@ -84,6 +109,10 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Err(error) => Err(error).with_context(|| format!("instance {instance}")),
     }
+}
+
+fn manner(taking: &Taking) -> Manner {
+    Manner { strict: taking.strict, keep_going: taking.keep_going, ..Manner::default() }
 }
 
 const COMMAND: &str = "command";

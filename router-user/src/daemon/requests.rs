@@ -1,11 +1,12 @@
 //! Requests from the control socket.
 
 use config::{ExportOptions, Tree};
-use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Printed, Request, Text};
+use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Manner, Printed, Request, Text};
 use management::store::{Source, fingerprint};
 
 use crate::daemon::live::Live;
 use crate::daemon::router::{Change, Router, Trial};
+use crate::take::{Taken, take};
 use crate::{difference, files};
 
 impl Router {
@@ -13,7 +14,7 @@ impl Router {
     pub async fn answer(&mut self, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Status => Ok(Answer::Status(Box::new(self.status().await))),
-            Request::Apply(apply) => self.apply(apply).await.map(Answer::Applied),
+            Request::Apply(apply) => self.apply(apply).await,
             Request::Confirm => self.confirm(),
             Request::Diff(text) => self.diff(&text).await,
             Request::Export(export) => self.export(&export),
@@ -28,17 +29,31 @@ impl Router {
         }
     }
 
-    async fn apply(&mut self, apply: Apply) -> Result<Applied, Failure> {
-        let tree = read(&apply.file)?;
+    async fn apply(&mut self, apply: Apply) -> Result<Answer, Failure> {
+        let Manner { on_top, dry_run, .. } = apply.manner;
+        let base = if on_top { self.tree.clone() } else { Tree::new() };
+        let Taken { tree, stopped } = take(&base, &apply.file, &apply.manner)?;
+        if dry_run {
+            return Ok(Answer::Text(match stopped {
+                Some(place) => format!("would end at line {}: {}", place.line, place.message),
+                None => "no errors".to_owned(),
+            }));
+        }
+        let verb = if on_top { "import" } else { "apply" };
         let change = Change {
             tree,
-            origin: format!("apply {}", apply.name),
+            origin: format!("{verb} {}", apply.name),
             comment: apply.comment,
             source: None,
-            trial: apply.confirm_seconds.map_or(Trial::End, Trial::Begin),
-            gaps_accepted: apply.accept_gaps,
+            trial: match apply.confirm_seconds {
+                Some(seconds) => Trial::Begin(seconds),
+                None if on_top => Trial::Keep,
+                None => Trial::End,
+            },
+            gaps_accepted: apply.accept_gaps || (on_top && self.gaps_accepted()),
         };
-        self.change(change).await.map_err(failed_change)
+        let applied = self.change(change).await.map_err(failed_change)?;
+        Ok(Answer::Applied(Applied { stopped, ..applied }))
     }
 
     fn confirm(&mut self) -> Result<Answer, Failure> {

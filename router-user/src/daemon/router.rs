@@ -149,7 +149,7 @@ impl Router {
             tracing::info!("{step}");
         }
         let version = self.store.current().map_or(0, |version| version.meta.version);
-        Ok(Applied { version, steps, new_image, kept: self.kept.len(), warnings, confirm_seconds: None })
+        Ok(Applied { version, steps, new_image, kept: self.kept.len(), warnings, ..Applied::default() })
     }
 
     /// What would be stored must be loadable, or the next start could not.

@@ -65,6 +65,24 @@ pub struct Apply {
     pub confirm_seconds: Option<u64>,
     #[serde(default)]
     pub accept_gaps: bool,
+    #[serde(default)]
+    pub manner: Manner,
+}
+
+/// How a file is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manner {
+    /// On top of the configuration in force, not in its place.
+    pub on_top: bool,
+    /// What RouterOS 7 refuses is refused.
+    pub strict: bool,
+    /// Up to the first failure, as RouterOS imports; otherwise as a whole or not at all.
+    pub keep_going: bool,
+    /// Nothing is changed; the answer is what would be.
+    pub dry_run: bool,
+    /// The lines before this one are left out.
+    pub from_line: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,6 +160,9 @@ pub struct Applied {
     pub warnings: Vec<String>,
     /// Seconds until the old configuration returns without `routerctl confirm`.
     pub confirm_seconds: Option<u64>,
+    /// The failure at which a file ended; what stands before it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Place>,
 }
 
 /// Why a request failed, with the places in its text where they are known.
@@ -181,6 +202,7 @@ mod tests {
                 comment: None,
                 confirm_seconds: Some(60),
                 accept_gaps: true,
+                manner: Manner { keep_going: true, ..Manner::default() },
             }),
             Request::Command { line: "/ip address print".into() },
             Request::Trace(Trace { src: Some("192.0.2.0/24".into()), ..Trace::default() }),
