@@ -184,11 +184,11 @@ impl Line<'_> {
             return Some(self.item.id().to_string());
         }
         let known = || self.state.iter().find(|(name, _)| name == property).map(|(_, text)| text.clone());
-        known().or_else(|| self.item.text(property)).or_else(|| {
-            match (property, self.item.effective("address")?) {
-                ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),
-                _ => None,
-            }
+        // A row of another origin has what it is told to have, and no defaults.
+        let configured = || self.item.text(property).filter(|_| self.origin == Origin::Static);
+        known().or_else(configured).or_else(|| match (property, self.item.effective("address")?) {
+            ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),
+            _ => None,
         })
     }
 }

@@ -132,11 +132,11 @@ fn columns_of_flags_hold_those_that_exclude_each_other() {
          1 RS b2          1500\n\
          2 X  b3          9000\n"
     );
-    assert_eq!(shown("terse proplist=name"), "0 R  name=b1\n1 RS name=b2\n2 X  name=b3\n");
+    assert_eq!(shown("terse proplist=name"), "0 R   name=b1\n1 R S name=b2\n2 X   name=b3\n");
     let detail = shown("detail proplist=name,actual-mtu where disabled");
     assert!(detail.contains(", R - running"), "{detail}");
-    assert!(detail.ends_with(" 2 X name=\"b3\" actual-mtu=9000\n\n"), "{detail}");
-    assert_eq!(shown("from=b2 terse proplist=name"), "1 RS name=b2\n");
+    assert!(detail.ends_with(" 2 X  name=\"b3\" actual-mtu=9000\n\n"), "{detail}");
+    assert_eq!(shown("from=b2 terse proplist=name"), "1 R S name=b2\n");
     assert_eq!(shown("count-only where name~\"b\""), "3\n");
     assert_eq!(
         shown("value-list proplist=name,actual-mtu"),

@@ -10,14 +10,17 @@ pub(super) fn of(item: &Item, rows: &dyn Rows) -> String {
     format!("{disabled}{}", rows.flags(item))
 }
 
-/// Letters that exclude each other share a column; the columns in their order. A letter that is nowhere has its own
-/// column behind them.
+/// Letters that exclude each other share a column; the columns in their order. Where a menu has nothing of its own, its
+/// common letters share the first column. A letter that is nowhere has its own column behind them.
 fn groups(menu: &Menu) -> &'static [&'static str] {
     match menu.path.as_str() {
-        "ip/address" | "ipv6/address" => &["XID"],
         "ip/route" | "ipv6/route" | "routing/route" => &["D", "XIA", "csrboidvmy", "H", "+"],
-        path if path.starts_with("interface") => &["D", "XIR", "S", "H"],
-        _ => &["XI", "D"],
+        "ip/arp" => &["XIHD", "PC"],
+        "interface" => &["D", "XIR", "S", "P"],
+        "interface/bonding" => &["X", "R"],
+        "interface/bridge/host" => &["XD", "IL", "E", "Aa"],
+        path if path.contains("/firewall/") && menu.ordered => &["XI", "D"],
+        _ => &["XIDRABE", "*"],
     }
 }
 
@@ -59,20 +62,16 @@ pub(super) struct Columns<'m> {
 }
 
 impl<'m> Columns<'m> {
-    pub fn new(menu: &'m Menu, lines: &[Line<'_>]) -> Columns<'m> {
-        let mut columns: Vec<Vec<char>> = Vec::new();
+    /// Those of a table: the letters in use.
+    pub fn used(menu: &'m Menu, lines: &[Line<'_>]) -> Columns<'m> {
         let used = |letter: char| lines.iter().any(|line| line.flags.contains(letter));
-        for group in groups(menu) {
-            columns.push(group.chars().filter(|letter| used(*letter)).collect());
-        }
-        let own = menu.flags.iter().flat_map(|(letter, _)| letter.chars()).filter(|letter| used(*letter));
-        for letter in own.chain(lines.iter().flat_map(|line| line.flags.chars())) {
-            if !columns.iter().any(|column| column.contains(&letter)) {
-                columns.push(vec![letter]);
-            }
-        }
-        columns.retain(|column| !column.is_empty());
-        Columns { menu, columns }
+        Columns { menu, columns: columns(menu, lines, used) }
+    }
+
+    /// Those of other listings: all that the menu has, if there is anything to tell.
+    pub fn whole(menu: &'m Menu, lines: &[Line<'_>]) -> Columns<'m> {
+        let any = lines.iter().any(|line| !line.flags.is_empty());
+        Columns { menu, columns: if any { columns(menu, lines, |_| true) } else { Vec::new() } }
     }
 
     /// Letters in their columns, padded.
@@ -102,16 +101,27 @@ impl<'m> Columns<'m> {
 
 /// `Flags: X - disabled, I - invalid; D - dynamic`: all that the menu has.
 pub(super) fn whole_legend(menu: &Menu) -> String {
-    let has = |letter: char| menu.flags.iter().any(|(own, _)| own.chars().eq([letter]));
-    let mut columns: Vec<Vec<char>> =
-        groups(menu).iter().map(|group| group.chars().filter(|letter| has(*letter)).collect()).collect();
-    for letter in menu.flags.iter().flat_map(|(letter, _)| letter.chars()) {
+    legend(menu, &columns(menu, &[], |_| true), str::to_owned)
+}
+
+/// The wanted letters of a menu and of some items, by column.
+fn columns(menu: &Menu, lines: &[Line<'_>], wanted: impl Fn(char) -> bool) -> Vec<Vec<char>> {
+    let own = || menu.flags.iter().flat_map(|(letter, _)| letter.chars());
+    let all: Vec<char> = own()
+        .chain(lines.iter().flat_map(|line| line.flags.chars()))
+        .filter(|letter| wanted(*letter))
+        .collect();
+    let mut columns: Vec<Vec<char>> = groups(menu)
+        .iter()
+        .map(|group| group.chars().filter(|letter| all.contains(letter)).collect())
+        .collect();
+    for letter in all {
         if !columns.iter().any(|column| column.contains(&letter)) {
             columns.push(vec![letter]);
         }
     }
     columns.retain(|column| !column.is_empty());
-    legend(menu, &columns, str::to_owned)
+    columns
 }
 
 fn legend(menu: &Menu, columns: &[Vec<char>], form: impl Fn(&str) -> String) -> String {

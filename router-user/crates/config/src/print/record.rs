@@ -46,7 +46,7 @@ fn is_free_text(property: &Property) -> bool {
 
 /// Every item with all it has, wrapped at the width of a terminal.
 pub(super) fn detail(menu: &Menu, properties: &[&Property], options: &Options, lines: &[Line<'_>]) -> String {
-    let flags = Columns::new(menu, lines);
+    let flags = Columns::whole(menu, lines);
     let mut text = if lines.is_empty() { String::new() } else { flags::whole_legend(menu) };
     let number_width = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1).max(2);
     let flag_width = flags.width(lines);
@@ -82,7 +82,7 @@ pub(super) fn detail(menu: &Menu, properties: &[&Property], options: &Options, l
 
 /// One line per item. RouterOS quotes nothing here.
 pub(super) fn terse(menu: &Menu, properties: &[&Property], options: &Options, lines: &[Line<'_>]) -> String {
-    let flags = Columns::new(menu, lines);
+    let flags = Columns::whole(menu, lines);
     let flag_width = flags.width(lines);
     let number_width = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1);
     let mut text = String::new();

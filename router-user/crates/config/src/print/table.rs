@@ -32,7 +32,7 @@ pub(super) fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
     if lines.is_empty() {
         return String::new();
     }
-    let flags = Columns::new(menu, lines);
+    let flags = Columns::used(menu, lines);
     let flag_width = flags.width(lines);
     let mut columns: Vec<Column> = names(menu, options, lines)
         .into_iter()
