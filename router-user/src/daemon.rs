@@ -7,6 +7,7 @@ mod live;
 mod logging;
 mod requests;
 mod router;
+mod scripts;
 mod serve;
 mod sides;
 pub mod signals;

@@ -6,6 +6,7 @@ use management::store::{Source, fingerprint};
 
 use crate::daemon::live::Live;
 use crate::daemon::router::{Change, Router, Trial};
+use crate::daemon::scripts::With;
 use crate::take::{Taken, take};
 use crate::{difference, files};
 
@@ -99,7 +100,7 @@ impl Router {
     async fn command(&mut self, line: &str) -> Result<Answer, Failure> {
         let mut tree = self.tree.clone();
         let facts = self.kernel.facts(&self.setup.ports).await.map_err(failed)?;
-        let live = Live::new(&facts, self.desired.as_ref());
+        let live = With(Live::new(&facts, self.desired.as_ref()), &self.setup.scripts);
         let output = config::run_with(&mut tree, line, &live).map_err(|errors| files::failure(&errors))?;
         if output.changed {
             let change = Change {

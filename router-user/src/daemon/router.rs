@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
@@ -14,6 +15,7 @@ use management::store::{Commit, Pending, Source, Store};
 use management::{Instance, Paths};
 use plan::Desired;
 
+use crate::daemon::scripts::{self, Scripts};
 use crate::daemon::transaction;
 use crate::files;
 
@@ -26,6 +28,7 @@ pub struct Setup {
     /// RouterOS name -> host link.
     pub ports: BTreeMap<String, String>,
     pub accept_gaps: bool,
+    pub scripts: Arc<Scripts>,
 }
 
 pub struct Router {
@@ -102,11 +105,32 @@ impl Router {
         let gaps_accepted = commit.gaps_accepted;
         let mut applied = self.converge(&change.tree, (!same).then_some((commit, text))).await?;
         self.tree = change.tree;
+        self.setup.scripts.publish(&self.tree);
         self.kept = kept;
         applied.kept = self.kept.len();
         applied.confirm_seconds = confirm_seconds;
         applied.warnings.extend(self.gap_warning(gaps_accepted));
         Ok(applied)
+    }
+
+    /// Makes true what a command of a script changed.
+    pub async fn script_change(&mut self, commit: scripts::Commit) {
+        let result = if self.setup.scripts.is_current(commit.generation) {
+            let gaps_accepted = self.store.current().is_some_and(|version| version.meta.gaps_accepted);
+            let change = Change {
+                tree: commit.tree,
+                origin: commit.origin,
+                comment: None,
+                source: None,
+                trial: Trial::Keep,
+                gaps_accepted,
+            };
+            self.change(change).await.map(drop).map_err(|error| format!("failure: {error:#}"))
+        } else {
+            Err("failure: the configuration was changed by someone else at the same time".into())
+        };
+        // A script that has ended needs no answer.
+        let _ = commit.reply.send(result);
     }
 
     /// Makes the current configuration true again; zero steps where it is.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use config::script::Script;
 use dataplane::Mode;
 use kernel::Change as Seen;
 use management::protocol::{Answer, Failure, Request};
@@ -23,8 +24,9 @@ use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
 use crate::daemon::router::{Router, Setup};
+use crate::daemon::scripts::{self, Scripts};
 use crate::daemon::signals::{Event, Signals};
-use crate::trace;
+use crate::{files, trace};
 
 /// Changes of the host that come together are planned together.
 const GATHER: Duration = Duration::from_millis(3);
@@ -47,6 +49,7 @@ struct Job {
 struct Desk {
     jobs: mpsc::Sender<Job>,
     pins: PathBuf,
+    scripts: Arc<Scripts>,
 }
 
 impl server::Handler for Desk {
@@ -54,6 +57,13 @@ impl server::Handler for Desk {
         if let Request::Trace(filter) = request {
             let traced = trace::stream(&self.pins, &filter, events).await;
             return traced.map(|()| Answer::Nothing).map_err(|error| Failure::new(format!("{error:#}")));
+        }
+        if let Request::Command { line } = &request
+            && let Ok(script) = Script::parse(line)
+            && script.needs_world()
+        {
+            let text = self.scripts.finish("console", script).await;
+            return text.map(Answer::Text).map_err(|errors| files::failure(&errors));
         }
         let ends = || Failure::new("routerd is about to end");
         let (reply, answer) = oneshot::channel();
@@ -78,9 +88,10 @@ pub async fn run(run: &Run, instance: Instance, paths: Paths) -> anyhow::Result<
     let config =
         run.config.as_deref().map(std::path::absolute).transpose().context("find the working directory")?;
     let ports = run.ports.iter().cloned().collect();
-    let setup = Setup { instance, paths, config, ports, accept_gaps: run.accept_gaps };
+    let (scripts, commits) = Scripts::new();
+    let setup = Setup { instance, paths, config, ports, accept_gaps: run.accept_gaps, scripts };
     let router = begin::router(setup, options).await?;
-    let end = Loop::new(router).run(&mut signals, listener).await;
+    let end = Loop::new(router).run(&mut signals, listener, commits).await;
     // The socket is ours as long as the lock is held.
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::warn!("remove {}: {error}", socket.display());
@@ -130,13 +141,19 @@ impl Loop {
         Loop { router, reconcile_at: None, cache_query_at: None, again: false }
     }
 
-    async fn run(mut self, signals: &mut Signals, listener: UnixListener) -> anyhow::Result<(Router, End)> {
+    async fn run(
+        mut self,
+        signals: &mut Signals,
+        listener: UnixListener,
+        mut commits: mpsc::Receiver<scripts::Commit>,
+    ) -> anyhow::Result<(Router, End)> {
         let changes = Changes::default();
         let (failed, mut unreachable) = mpsc::channel(256);
         let _watch = self.watch(&changes, failed)?;
         let (jobs, mut queue) = mpsc::channel(16);
         let pins = self.router.setup.paths.pins.clone();
-        tokio::spawn(server::serve(listener, Arc::new(Desk { jobs, pins })));
+        tokio::spawn(server::serve(listener, Arc::new(Desk { jobs, pins, scripts: self.scripts() })));
+        tokio::spawn(scripts::schedule(self.scripts()));
         self.beat();
         self.query_cache().await;
         // What changed between the first plan and the watch is seen now.
@@ -167,9 +184,17 @@ impl Loop {
                     let _ = job.reply.send(answer);
                     self.tell_status();
                 }
+                Some(commit) = commits.recv() => {
+                    self.router.script_change(commit).await;
+                    self.tell_status();
+                }
                 _ = keep_alive.tick() => self.keep_alive().await,
             }
         }
+    }
+
+    fn scripts(&self) -> Arc<Scripts> {
+        Arc::clone(&self.router.setup.scripts)
     }
 
     /// The watch thread acts on the data plane itself, within a millisecond; planning follows here.

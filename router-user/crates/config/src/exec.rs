@@ -500,6 +500,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// A note on a statement of no menu.
+    pub(crate) fn remark(&mut self, span: Span, reason: String) {
+        self.note(span, "", reason);
+    }
+
     fn note(&mut self, span: Span, menu: &str, reason: String) {
         self.notes.push(Note { line: span.line, menu: format!("/{menu}"), reason });
     }

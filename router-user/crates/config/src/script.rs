@@ -28,11 +28,11 @@ pub use state::{Globals, Limits};
 pub(crate) use value::{Value, to_bytes as bytes};
 
 use crate::Output;
-use crate::ast::Block;
+use crate::ast::{Block, Statement, StatementKind};
 use crate::error::{Errors, Span};
 use crate::exec::{Ended, Session};
 use crate::parser::{Mode, Parser};
-use crate::print::Rows;
+use crate::print::{NoRows, Rows};
 use crate::tree::Tree;
 
 /// Values of one array that a function makes.
@@ -61,6 +61,41 @@ impl Script {
         Ok(Script(Arc::new(Block { span: Span { line: 1, column: 1 }, menu: "".into(), statements })))
     }
 
+    /// Holds statements that need more than the configuration: variables, calls, time, the log.
+    pub fn needs_world(&self) -> bool {
+        fn needs(statements: &[Statement]) -> bool {
+            statements.iter().any(|statement| match &statement.kind {
+                StatementKind::Call(_) => true,
+                StatementKind::Command(command) => is_scripted(command),
+                StatementKind::Block(block) => needs(&block.statements),
+                StatementKind::Menu(_) | StatementKind::Bad(_) => false,
+            })
+        }
+        needs(&self.0.statements)
+    }
+
+    /// Runs the script on a copy of a configuration, with nothing outside of it; for those who want to know whether it
+    /// works.
+    pub fn try_out(&self, tree: &Tree, limits: Limits) -> Result<(), Errors> {
+        let mut tree = tree.clone();
+        let state = State::new(Box::new(Nowhere::default()), Globals::default(), limits);
+        let mut session = Session::with(&mut tree, &NoRows, state);
+        session.script.live = true;
+        session.script.trying = true;
+        self.statements_of(&mut session)
+    }
+
+    fn statements_of(&self, session: &mut Session<'_>) -> Result<(), Errors> {
+        for statement in &self.0.statements {
+            match session.execute(statement) {
+                Ok(_) => {}
+                Err(Stop::Fail(errors)) => return Err(errors),
+                Err(Stop::Return(_) | Stop::Break | Stop::Continue) => break,
+            }
+        }
+        Ok(())
+    }
+
     fn of(block: Arc<Block>) -> Script {
         Script(block)
     }
@@ -82,24 +117,9 @@ impl Script {
         let mut session = Session::with(tree, rows, State::new(host, globals.clone(), limits));
         session.script.live = true;
         session.console = true;
-        let mut failed = None;
-        for statement in &self.0.statements {
-            match session.execute(statement) {
-                Ok(_) => {}
-                Err(Stop::Fail(errors)) => {
-                    failed = Some(errors);
-                    break;
-                }
-                Err(Stop::Return(_) | Stop::Break | Stop::Continue) => break,
-            }
-        }
-        match failed {
-            Some(errors) => Err(errors),
-            None => {
-                let Ended { out, changed, notes, .. } = session.end();
-                Ok(Output { text: out, rows: None, again_ms: None, changed, notes })
-            }
-        }
+        self.statements_of(&mut session)?;
+        let Ended { out, changed, notes, .. } = session.end();
+        Ok(Output { text: out, rows: None, again_ms: None, changed, notes })
     }
 }
 

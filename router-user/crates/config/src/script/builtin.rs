@@ -37,7 +37,7 @@ impl Session<'_> {
             ("terminal", _) => Ok(Value::Nothing),
             ("system/script", "run") => self.run_stored(command, span),
             ("", name) => self.language_command(command, name, span),
-            (menu, name) => Err(Stop::new(span, format!("/{menu}/{name} is not possible here"))),
+            (_, name) => self.outside(name, span),
         }
     }
 
@@ -110,14 +110,21 @@ impl Session<'_> {
             "rndnum" => self.random_number(command, span),
             "rndstr" => self.random_text(command, span),
             "nothing" | "beep" => Ok(Value::Nothing),
-            "import" | "ping" | "undo" | "redo" | "grep" => {
-                Err(Stop::new(span, format!("{name} is not possible in a script here")))
-            }
+            "import" | "ping" | "undo" | "redo" | "grep" => self.outside(name, span),
             _ => {
                 let value = self.function(command, name, span)?;
                 self.made(value, span)
             }
         }
+    }
+
+    /// A command that reaches beyond the configuration and is not built. Where a file is read, it is passed over.
+    fn outside(&mut self, name: &str, span: Span) -> Flow<Value> {
+        if self.script.live && !self.script.trying {
+            return Err(Stop::new(span, format!("failure: {name} is not possible here yet")));
+        }
+        self.remark(span, format!("{name} is done once and not part of the configuration"));
+        Ok(Value::Nothing)
     }
 
     /// Functions that depend on their arguments alone.

@@ -109,6 +109,8 @@ pub(crate) struct State<'h> {
     pub catching: u32,
     /// Commands act at once: what they refer to must be there.
     pub live: bool,
+    /// Nothing outside is to be done: the script is only tried.
+    pub trying: bool,
     /// The item that a condition is tried on.
     pub item: Option<(&'static crate::schema::Menu, ItemId)>,
 }
@@ -127,6 +129,7 @@ impl<'h> State<'h> {
             ended: false,
             catching: 0,
             live: false,
+            trying: false,
             item: None,
         }
     }
