@@ -433,6 +433,7 @@ mod tests {
             load(include_str!(concat!(env!("OUT_DIR"), "/schema.json"))).unwrap_or_else(|e| panic!("{e}"));
         assert!(schema.menus.len() > 10);
         for menu in &schema.menus {
+            assert!(!menu.help.is_empty(), "/{} has no help", menu.path);
             for column in menu.columns.iter().chain(&menu.shown) {
                 let known = menu.property(column).or_else(|| menu.status(column));
                 assert!(known.is_some(), "/{}: column {column}", menu.path);
