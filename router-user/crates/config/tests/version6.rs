@@ -71,6 +71,11 @@ fn routes_rules_and_vrfs() {
 fn bgp() {
     check(&[
         (
+            "/interface vpls bgp-vpls add name=v route-distinguisher=65000:1 import-route-targets=65000:1 pw-mtu=1500",
+            &["/routing bgp vpls add name=v rd=65000:1 import-route-targets=65000:1 pw-l2mtu=1500 site-id=1"],
+            "site-id is taken as 1",
+        ),
+        (
             "/routing bgp instance set default as=65001 router-id=192.0.2.1 redistribute-connected=yes \
              redistribute-static=yes redistribute-rip=no",
             &[
@@ -159,6 +164,15 @@ fn ospf() {
             &["/routing ospf instance add in-filter-chain=i name=default originate-default=if-installed \
                out-filter-chain=o redistribute=connected,ospf router-id=192.0.2.1"],
             "metrics are set by routing filters",
+        ),
+        (
+            "/routing ospf area add area-id=0.0.0.1 name=a1\n\
+             /routing ospf instance set [ find default=yes ] router-id=192.0.2.1",
+            &[
+                "/routing ospf instance add name=default router-id=192.0.2.1",
+                "/routing ospf area add area-id=0.0.0.1 instance=default name=a1",
+            ],
+            "the OSPF instance default is made",
         ),
         (
             "/routing ospf network add area=backbone network=192.0.2.0/24",

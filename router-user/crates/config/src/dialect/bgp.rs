@@ -17,6 +17,7 @@ pub(super) fn adapt(adapter: &mut Adapter<'_>, command: &mut Command) {
         "routing/bgp/network" => network(adapter, command),
         "routing/bgp/connection" if adds => connection(adapter, command),
         "routing/bgp/template" if adds => template(adapter, command),
+        "routing/bgp/vpls" if command.verb == "add" => vpls(adapter, command),
         _ => {}
     }
 }
@@ -24,8 +25,9 @@ pub(super) fn adapt(adapter: &mut Adapter<'_>, command: &mut Command) {
 /// The instance `default` was always there; what an instance redistributes is said by a template.
 fn instance(adapter: &mut Adapter<'_>, command: &mut Command) {
     if command.verb == "set" && names_nothing(adapter, command) && is_default(command) {
-        adapter.note("the instance default of RouterOS 6 is made");
-        make_default(command);
+        if make_default(adapter, command, DEFAULT) {
+            adapter.note("the instance default of RouterOS 6 is made");
+        }
     }
     let name = match command.items.first() {
         Some((name, _)) => name.clone(),
@@ -68,14 +70,18 @@ pub(super) fn is_default(command: &Command) -> bool {
     }
 }
 
-/// Turns `set default` into the `add` that makes the item.
-pub(super) fn make_default(command: &mut Command) {
-    command.verb = "add".into();
+/// Lets `set default` change the item of that name, or make it where it isn't there yet. True where it is made.
+pub(super) fn make_default(adapter: &Adapter<'_>, command: &mut Command, name: &str) -> bool {
     command.items.clear();
-    command.found = None;
-    if !has(command, "name") {
-        put(command, "name", DEFAULT);
+    let known = adapter.named(&command.menu.path, name);
+    command.found = known.map(|item| vec![item.id()]);
+    if known.is_none() {
+        command.verb = "add".into();
+        if !has(command, "name") {
+            put(command, "name", name);
+        }
     }
+    known.is_none()
 }
 
 /// Takes `redistribute-X=yes` away: the list of them.
@@ -282,5 +288,13 @@ fn template(adapter: &mut Adapter<'_>, command: &mut Command) {
 fn families(adapter: &mut Adapter<'_>, command: &mut Command) {
     if rename(command, &[("address-families", "afi")]) {
         adapter.note("address-families is taken as afi");
+    }
+}
+
+/// A site had a number where nothing was said.
+fn vpls(adapter: &mut Adapter<'_>, command: &mut Command) {
+    if has(command, "route-distinguisher") && !has(command, "site-id") && !has(command, "l2router-id") {
+        put(command, "site-id", "1");
+        adapter.note("site-id is taken as 1");
     }
 }

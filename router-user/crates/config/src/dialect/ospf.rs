@@ -57,8 +57,9 @@ pub(super) fn adapt(adapter: &mut Adapter<'_>, command: &mut Command) {
 
 fn instance(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version) {
     if command.verb == "set" && names_nothing(adapter, command) && is_default(command) {
-        adapter.note("the instance default of RouterOS 6 is made");
-        make_default(command);
+        if make_default(adapter, command, version.instance) {
+            adapter.note("the instance default of RouterOS 6 is made");
+        }
     }
     if version.number == V3.number && command.verb == "add" {
         let name = version.instance(value(command, "name").unwrap_or(DEFAULT));
@@ -110,11 +111,9 @@ fn area(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version) {
     let nothing = command.verb == "set" && names_nothing(adapter, command);
     let names_backbone = matches!(command.items.as_slice(), [(name, _)] if name == BACKBONE);
     if nothing && (names_backbone || is_default(command)) {
-        command.verb = "add".into();
-        command.items.clear();
-        command.found = None;
-        put(command, "name", version.backbone);
-        adapter.note("the area backbone of RouterOS 6 is made");
+        if make_default(adapter, command, version.backbone) {
+            adapter.note("the area backbone of RouterOS 6 is made");
+        }
     }
     if command.verb == "add" && (has(command, "name") || has(command, "area-id")) {
         let name = value(command, "instance").unwrap_or(DEFAULT);
