@@ -24,10 +24,9 @@ pub(super) fn adapt(adapter: &mut Adapter<'_>, command: &mut Command) {
 
 /// The instance `default` was always there; what an instance redistributes is said by a template.
 fn instance(adapter: &mut Adapter<'_>, command: &mut Command) {
-    if command.verb == "set" && names_nothing(adapter, command) && is_default(command) {
-        if make_default(adapter, command, DEFAULT) {
-            adapter.note("the instance default of RouterOS 6 is made");
-        }
+    let is_missing = command.verb == "set" && names_nothing(adapter, command) && is_default(command);
+    if is_missing && make_default(adapter, command, DEFAULT) {
+        adapter.note("the instance default of RouterOS 6 is made");
     }
     let name = match command.items.first() {
         Some((name, _)) => name.clone(),

@@ -56,10 +56,9 @@ pub(super) fn adapt(adapter: &mut Adapter<'_>, command: &mut Command) {
 }
 
 fn instance(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version) {
-    if command.verb == "set" && names_nothing(adapter, command) && is_default(command) {
-        if make_default(adapter, command, version.instance) {
-            adapter.note("the instance default of RouterOS 6 is made");
-        }
+    let is_missing = command.verb == "set" && names_nothing(adapter, command) && is_default(command);
+    if is_missing && make_default(adapter, command, version.instance) {
+        adapter.note("the instance default of RouterOS 6 is made");
     }
     if version.number == V3.number && command.verb == "add" {
         let name = version.instance(value(command, "name").unwrap_or(DEFAULT));
@@ -110,10 +109,9 @@ fn instance(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version)
 fn area(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version) {
     let nothing = command.verb == "set" && names_nothing(adapter, command);
     let names_backbone = matches!(command.items.as_slice(), [(name, _)] if name == BACKBONE);
-    if nothing && (names_backbone || is_default(command)) {
-        if make_default(adapter, command, version.backbone) {
-            adapter.note("the area backbone of RouterOS 6 is made");
-        }
+    let is_missing = nothing && (names_backbone || is_default(command));
+    if is_missing && make_default(adapter, command, version.backbone) {
+        adapter.note("the area backbone of RouterOS 6 is made");
     }
     if command.verb == "add" && (has(command, "name") || has(command, "area-id")) {
         let name = value(command, "instance").unwrap_or(DEFAULT);
