@@ -132,3 +132,16 @@ fn a_hundred_thousand_lines_take_no_time_per_line_that_grows() {
         "failure: already have such entry (line 100002 column 1)"
     );
 }
+
+#[test]
+fn a_file_that_waits_for_ever_is_told_so() {
+    for script in [
+        ":do { :delay 2s } while=(true)",
+        ":while (true) do={ :do { :delay 1ms } on-error={} }",
+        ":while (true) do={ :while (true) do={ :delay 1w } }",
+    ] {
+        let start = Instant::now();
+        assert!(import(&Tree::new(), script).is_err(), "{script}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{script}: {:?}", start.elapsed());
+    }
+}

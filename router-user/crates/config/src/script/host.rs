@@ -47,8 +47,12 @@ pub trait Host {
 #[derive(Debug, Default)]
 pub struct Nowhere {
     time: Duration,
+    waits: u32,
     chance: u64,
 }
+
+/// How often a script may wait where time stands still: what it waits for never comes.
+const MAX_WAITS: u32 = 1000;
 
 impl Host for Nowhere {
     fn now(&mut self) -> Duration {
@@ -57,7 +61,11 @@ impl Host for Nowhere {
 
     fn delay(&mut self, time: Duration) -> Result<(), String> {
         self.time = self.time.saturating_add(time);
-        Ok(())
+        self.waits = self.waits.saturating_add(1);
+        match self.waits > MAX_WAITS {
+            true => Err("script was ended: it waits for what does not come".into()),
+            false => Ok(()),
+        }
     }
 
     fn log(&mut self, _severity: &str, _text: &str) {}
