@@ -4,7 +4,7 @@ use super::{Assign, Outcome, Pending, Session};
 use crate::error::{Error, Errors, Span, is_misspelt, nearest};
 use crate::parser::MAX_ERRORS;
 use crate::schema::{Effect, Lookup, Menu, Property, Refer};
-use crate::tree::{Changes, is_id};
+use crate::tree::{Changes, ItemId, is_id};
 use crate::types::Target;
 use crate::value::Value;
 
@@ -150,6 +150,7 @@ impl Session<'_> {
             }
             let e = self.unmatched(&wanted);
             self.errors.push(e);
+            self.take_back(&wanted);
             let before = self.reports.len();
             self.reports.retain(|report| report.span != wanted.statement);
             self.failed += usize::from(self.reports.len() < before);
@@ -157,6 +158,18 @@ impl Session<'_> {
                 return;
             }
         }
+    }
+
+    /// Leaves nothing of a statement behind that names what nothing has: what is taken of a file can be read again.
+    fn take_back(&mut self, wanted: &Pending) {
+        let made: Vec<ItemId> = self
+            .reports
+            .iter()
+            .filter(|report| report.span == wanted.statement && report.menu == wanted.menu.slash_path())
+            .filter_map(|report| report.item)
+            .filter(|id| self.tree.get(wanted.menu, *id).is_some_and(|item| !item.is_builtin()))
+            .collect();
+        self.tree.remove(wanted.menu, &made);
     }
 
     /// True for a name that another part of the configuration can bring. One that is like a name which is there was
