@@ -9,6 +9,7 @@ mod files;
 mod oracle;
 mod prints;
 mod required;
+mod scripts;
 mod seed;
 mod size;
 mod tally;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use config::{Attempt, ExportOptions, ImportOptions, Tree};
 
-use super::{Figure, file_name, tally::Tally};
+use super::{Figure, file_name, scripts::Scripts, tally::Tally};
 
 /// Errors of form: what these stand for could not be read at all.
 const FORM: [&str; 7] = [
@@ -39,6 +39,7 @@ struct Counts {
     unread: Tally,
     refused: Tally,
     changed: Tally,
+    scripts: Scripts,
 }
 
 impl Counts {
@@ -61,6 +62,7 @@ impl Counts {
         self.clean += usize::from(attempt.errors.is_empty());
         self.accepted += attempt.statements.len();
         self.statements += attempt.statements.len() + attempt.failed;
+        self.scripts.try_out(&attempt.tree, &name);
         match round_trip(&attempt) {
             Ok(()) => self.round += 1,
             Err(what) => self.changed.add(what, || name),
@@ -87,6 +89,7 @@ impl Counts {
                 failed: Tally::default(),
             },
             Figure::share("rsc -> rsc -> yaml -> rsc", self.round, files, "all", 100.0, self.changed),
+            self.scripts.figure(),
         ]
     }
 }

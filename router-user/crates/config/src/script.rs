@@ -20,6 +20,7 @@ mod value;
 use std::sync::Arc;
 
 pub(crate) use convert::from_config;
+pub(crate) use host::Rehearsal;
 pub use host::{Host, Nowhere};
 pub(crate) use pattern::is_match;
 pub(crate) use run::{Stop, is_scripted};
@@ -78,7 +79,7 @@ impl Script {
     /// works.
     pub fn try_out(&self, tree: &Tree, limits: Limits) -> Result<(), Errors> {
         let mut tree = tree.clone();
-        let state = State::new(Box::new(Nowhere::default()), Globals::default(), limits);
+        let state = State::new(Box::new(Rehearsal::default()), Globals::default(), limits);
         let mut session = Session::with(&mut tree, &NoRows, state);
         session.script.live = true;
         session.script.trying = true;

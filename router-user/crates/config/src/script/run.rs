@@ -306,7 +306,7 @@ impl Session<'_> {
             Stop::new(span, message)
         })?;
         // A second of rest is worth a whole script's steps; less than 10 ms is none.
-        if time >= Duration::from_millis(10) {
+        if time >= Duration::from_millis(10) && !self.script.trying {
             self.script.rested();
         }
         Ok(())

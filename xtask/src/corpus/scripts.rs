@@ -1,0 +1,48 @@
+//! Scripts that configurations hold: each is read and run on its own configuration, with nothing outside of it.
+
+use config::script::{Limits, Script};
+use config::{Tree, Type, schema};
+
+use super::{Figure, tally::Tally};
+
+/// What a configuration lacks, or a script says itself, is no fault of the language.
+const OF_THE_CONFIGURATION: [&str; 3] = ["no such item", "failure: ", "input does not match any value of "];
+
+#[derive(Default)]
+pub struct Scripts {
+    all: usize,
+    good: usize,
+    failed: Tally,
+}
+
+impl Scripts {
+    /// Runs every script that an item of the configuration holds.
+    pub fn try_out(&mut self, tree: &Tree, file: &str) {
+        let stored: Vec<String> = tree.items("system/script").filter_map(|item| item.text("name")).collect();
+        for menu in schema::menus() {
+            let scripts = menu.properties.iter().filter(|property| property.ty == Type::Script);
+            for property in scripts {
+                let sources = tree.items(&menu.path).filter_map(|item| item.text(&property.name));
+                // An event may name a script, which is tried itself.
+                for source in sources.filter(|source| !source.trim().is_empty() && !stored.contains(source)) {
+                    self.one(tree, &source, &format!("{file} {} {}", menu.path, property.name));
+                }
+            }
+        }
+    }
+
+    fn one(&mut self, tree: &Tree, source: &str, place: &str) {
+        self.all += 1;
+        let limits = Limits { steps: 2_000_000, ..Limits::default() };
+        let result = Script::parse(source).and_then(|script| script.try_out(tree, limits));
+        let error = result.err().and_then(|errors| errors.0.into_iter().next());
+        match error.filter(|error| !OF_THE_CONFIGURATION.iter().any(|text| error.message.starts_with(text))) {
+            Some(error) => self.failed.error(&error, place),
+            None => self.good += 1,
+        }
+    }
+
+    pub fn figure(self) -> Figure {
+        Figure::share("stored scripts run", self.good, self.all, "all", 100.0, self.failed)
+    }
+}
