@@ -14,6 +14,11 @@ pub trait Host {
     /// Waits; an error ends the script.
     fn delay(&mut self, time: Duration) -> Result<(), String>;
 
+    /// Whether a delay lets others work: then the script may go on afterwards as long as one that begins.
+    fn rests(&self) -> bool {
+        true
+    }
+
     /// A line of the log, `severity` is `debug`, `info`, `warning` or `error`.
     fn log(&mut self, severity: &str, text: &str);
 
@@ -55,6 +60,10 @@ impl Host for Rehearsal {
         self.0.delay(time)
     }
 
+    fn rests(&self) -> bool {
+        false
+    }
+
     fn log(&mut self, _severity: &str, _text: &str) {}
 
     fn resolve(&mut self, _name: &str, _server: Option<&str>) -> Result<IpAddr, String> {
@@ -94,6 +103,10 @@ impl Host for Nowhere {
             true => Err("script was ended: it waits for what does not come".into()),
             false => Ok(()),
         }
+    }
+
+    fn rests(&self) -> bool {
+        false
     }
 
     fn log(&mut self, _severity: &str, _text: &str) {}

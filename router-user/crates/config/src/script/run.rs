@@ -305,8 +305,8 @@ impl Session<'_> {
             self.script.ended = true;
             Stop::new(span, message)
         })?;
-        // A second of rest is worth a whole script's steps; less than 10 ms is none.
-        if time >= Duration::from_millis(10) && !self.script.trying {
+        // Less than 10 ms is no rest.
+        if time >= Duration::from_millis(10) && self.script.host.rests() {
             self.script.rested();
         }
         Ok(())
