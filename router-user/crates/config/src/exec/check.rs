@@ -141,6 +141,7 @@ impl Session<'_> {
                 continue;
             }
             if self.broken.contains(&wanted.name) {
+                self.take_back(&wanted);
                 continue;
             }
             if self.may_come(&wanted) {
