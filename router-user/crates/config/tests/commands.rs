@@ -199,3 +199,11 @@ fn the_first_user_is_disabled_where_a_file_removes_it() {
     let admin = tree.items("user").find(|user| user.text("name").as_deref() == Some("admin")).unwrap();
     assert!(admin.is_disabled());
 }
+
+#[test]
+fn what_is_refused_in_the_end_is_not_there() {
+    let script = "/ip address add address=192.0.2.1/24 interface=nowhere\n/ip route add gateway=192.0.2.9\n";
+    let taken = attempt(&Tree::new(), script, &ImportOptions::default());
+    assert_eq!(taken.errors.len(), 1);
+    assert_eq!((taken.tree.items("ip/address").count(), taken.tree.items("ip/route").count()), (0, 1));
+}
