@@ -1,5 +1,6 @@
 //! `routerctl`: what an operator types.
 
+mod console;
 mod explain;
 mod offline;
 mod plane;
@@ -52,8 +53,11 @@ fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Trace(trace) => trace::run(common, &trace)?,
         Verb::Explain { packet } => explain::run(common, &packet)?,
         Verb::Stats { watch, interval } => plane::stats(common, watch, interval)?,
-        Verb::RouterOs(words) if !words.first().is_some_and(|word| word.starts_with('/')) => {
-            bail!("no such verb {} (a RouterOS command begins with /; routerctl --help)", words.join(" "));
+        Verb::RouterOs(words) if !words.first().is_some_and(|word| word.starts_with(['/', ':'])) => {
+            bail!(
+                "no such verb {} (a RouterOS command begins with / or :; routerctl --help)",
+                words.join(" ")
+            );
         }
         verb => return remote::run(common, verb),
     }

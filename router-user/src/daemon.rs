@@ -5,6 +5,7 @@ mod changes;
 pub mod detach;
 mod live;
 mod logging;
+mod past;
 mod requests;
 mod router;
 mod scripts;

@@ -212,6 +212,64 @@ fn history_difference_and_rollback() {
 }
 
 #[test]
+fn undo_and_redo_go_through_the_history() {
+    need_root!();
+    let bench = Bench::new("op-undo");
+    let _daemon = bench.start();
+    assert!(!bench.try_ctl(&["/undo"]).status.success(), "nothing was done yet");
+    bench.ctl(&["/ip address add address=203.0.113.1/24 interface=ether2"]);
+    bench.ctl(&["/ip address add address=203.0.113.129/25 interface=ether2"]);
+    assert!(bench.ctl(&["/undo"]).contains("203.0.113.129/25"));
+    assert!(bench.has("203.0.113.1/24") && !bench.has("203.0.113.129/25"));
+    bench.ctl(&["/undo"]);
+    assert!(!bench.has("203.0.113.1/24"));
+    let history = bench.ctl(&["/system history print"]);
+    assert_eq!(history.lines().filter(|line| line.contains(" R /ip")).count(), 2, "{history}");
+    bench.ctl(&["/redo"]);
+    assert!(bench.has("203.0.113.1/24") && !bench.has("203.0.113.129/25"));
+    // Something new: what could be made again is gone.
+    bench.ctl(&["/system identity set name=New"]);
+    assert!(!bench.try_ctl(&["/redo"]).status.success());
+    bench.ctl(&["/undo"]);
+    bench.ctl(&["/undo"]);
+    assert!(!bench.has("203.0.113.1/24"));
+}
+
+#[test]
+fn console_commands_read_and_write_files() {
+    need_root!();
+    let bench = Bench::new("op-file");
+    let _daemon = bench.start();
+    let more = bench.file("more.rsc", "/ip address\nadd address=203.0.113.1/24 interface=ether2\n");
+    let said = bench.ctl(&[&format!("/import file-name={more} verbose=yes")]);
+    assert!(said.contains("#line 2\nadd address=203.0.113.1/24"), "{said}");
+    assert!(bench.has("203.0.113.1/24") && bench.has("192.0.2.1/24"));
+    let out = bench.path("out.rsc");
+    bench.ctl(&[&format!("/ip address export file={}", out.display())]);
+    assert!(fs::read_to_string(out).unwrap().contains("add address=203.0.113.1/24"));
+}
+
+/// A script, one of the scheduler, and one that would never end.
+#[test]
+fn scripts_run_in_the_daemon() {
+    need_root!();
+    let bench = Bench::new("op-script");
+    let _daemon = bench.start();
+    let source =
+        r#":foreach i in={1;2} do={ /ip address add address=("203.0.113." . $i . "/32") interface=ether2 }"#;
+    bench.ctl(&[&format!("/system script add name=twice source={{{source}}}")]);
+    bench.ctl(&["/system script run twice"]);
+    assert!(bench.has("203.0.113.1/32") && bench.has("203.0.113.2/32"));
+    bench.ctl(&[
+        "/system scheduler add name=soon interval=1s on-event=\"/system identity set name=Scheduled\"",
+    ]);
+    bench.eventually("the scheduler", || bench.ctl(&["export"]).contains("name=Scheduled"));
+    let endless = bench.try_ctl(&[":while (true) do={ :local x 1 }"]);
+    assert!(!endless.status.success());
+    bench.ctl(&["status"]);
+}
+
+#[test]
 fn diff_shows_the_steps_and_makes_none() {
     need_root!();
     let bench = Bench::new("op-diff");

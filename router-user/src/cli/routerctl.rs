@@ -169,6 +169,9 @@ pub struct Import {
     /// Say what would go wrong, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show each statement with its line
+    #[arg(long)]
+    pub verbose: bool,
     #[command(flatten)]
     pub taking: Taking,
 }

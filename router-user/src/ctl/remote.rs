@@ -9,12 +9,20 @@ use management::protocol::{Answer, Applied, Apply, Export, Manner, Printed, Requ
 use management::{Instance, Paths};
 
 use crate::cli::routerctl::{Common, Taking, Verb};
-use crate::ctl::{show, target};
+use crate::ctl::{console, show, target};
 use crate::daemon::detach;
 use crate::files;
 
 pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
     let (instance, paths) = target(common)?;
+    let verb = match verb {
+        Verb::RouterOs(words) => match console::import(&words.join(" ")) {
+            Some(import) => Verb::Import(import?),
+            None => Verb::RouterOs(words),
+        },
+        verb => verb,
+    };
+    let mut into = None;
     // The file and its text, for errors that point into it.
     let mut source: Option<(String, String)> = None;
     let request = match verb {
@@ -34,6 +42,9 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Import(import) => {
             let text = files::read(&import.file)?;
             let name = import.file.display().to_string();
+            if import.verbose {
+                show::print(&console::verbose(&text))?;
+            }
             source = Some((name.clone(), text.clone()));
             Request::Apply(Apply {
                 file: Text { format: files::format(&import.file), text },
@@ -65,7 +76,15 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
             let menu = menu.trim_start_matches('/').replace('/', " ");
             command(format!("/{menu} print {}", arguments.join(" ")), &mut source)
         }
-        Verb::RouterOs(words) => command(words.join(" "), &mut source),
+        Verb::RouterOs(words) => {
+            let line = words.join(" ");
+            let (line, file) = match console::redirected(&line) {
+                Some((line, file)) => (line, Some(file)),
+                None => (line, None),
+            };
+            into = file;
+            command(line, &mut source)
+        }
         Verb::Status => Request::Status,
         Verb::History(history) => match history.version {
             None => Request::History,
@@ -89,6 +108,10 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         }
     };
     match answer {
+        Ok(Answer::Text(text) | Answer::Printed(Printed { text, .. })) if into.is_some() => {
+            into.map_or(Ok(()), |file| console::write(&file, &text))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Ok(answer) => {
             show::answer(&answer, common.json)?;
             let Answer::Applied(Applied { stopped: Some(place), .. }) = &answer else {

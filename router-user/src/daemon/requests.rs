@@ -5,6 +5,7 @@ use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Mann
 use management::store::{Source, fingerprint};
 
 use crate::daemon::live::Live;
+use crate::daemon::past::{self, WithPast};
 use crate::daemon::router::{Change, Router, Trial};
 use crate::daemon::scripts::With;
 use crate::take::{Taken, take};
@@ -98,9 +99,13 @@ impl Router {
     }
 
     async fn command(&mut self, line: &str) -> Result<Answer, Failure> {
+        if let Some(word) = past::is_step(line) {
+            return self.step(word).await.map(Answer::Text);
+        }
         let mut tree = self.tree.clone();
         let facts = self.kernel.facts(&self.setup.ports).await.map_err(failed)?;
         let live = With(Live::new(&facts, self.desired.as_ref()), &self.setup.scripts);
+        let live = WithPast(live, &self.store);
         let output = config::run_with(&mut tree, line, &live).map_err(|errors| files::failure(&errors))?;
         if output.changed {
             let change = Change {
@@ -191,7 +196,7 @@ fn menu_path(text: &str) -> String {
     words.join("/")
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+pub fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     failed_change(anyhow::Error::new(error))
 }
 

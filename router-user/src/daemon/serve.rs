@@ -23,6 +23,7 @@ use crate::cli::routerd::Run;
 use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
+use crate::daemon::past;
 use crate::daemon::router::{Router, Setup};
 use crate::daemon::scripts::{self, Scripts};
 use crate::daemon::signals::{Event, Signals};
@@ -59,6 +60,7 @@ impl server::Handler for Desk {
             return traced.map(|()| Answer::Nothing).map_err(|error| Failure::new(format!("{error:#}")));
         }
         if let Request::Command { line } = &request
+            && past::is_step(line).is_none()
             && let Ok(script) = Script::parse(line)
             && script.needs_world()
         {

@@ -9,6 +9,7 @@ pub mod protocol;
 pub mod server;
 pub mod status;
 pub mod store;
+pub mod undo;
 
 pub use instance::{Instance, Paths};
 pub use store::Store;

@@ -6,7 +6,7 @@
 //! A version with a higher number than `config.rsc` was never committed and is removed on the next start.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -118,12 +118,15 @@ impl Version {
     /// A file without our header (written by hand) counts as version 0 of unknown origin.
     fn from_file(text: &str) -> Version {
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let meta = first.strip_prefix(HEADER).and_then(|json| serde_json::from_str(json).ok());
-        match meta {
+        match header(first) {
             Some(meta) => Version { meta, text: rest.into() },
             None => Version { meta: by_hand(), text: text.into() },
         }
     }
+}
+
+fn header(line: &str) -> Option<Meta> {
+    line.strip_prefix(HEADER).and_then(|json| serde_json::from_str(json).ok())
 }
 
 fn by_hand() -> Meta {
@@ -229,7 +232,7 @@ impl Store {
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         let mut history = Vec::new();
         for number in numbers {
-            history.push(self.version(number)?.meta);
+            history.extend(read_meta(&self.version_path(number))?);
         }
         Ok(history)
     }
@@ -353,6 +356,18 @@ fn read_file(path: &Path) -> Result<Option<Version>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("read", path)(error)),
     }
+}
+
+/// The first line alone: the text behind it may have megabytes.
+fn read_meta(path: &Path) -> Result<Option<Meta>, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("open", path)(error)),
+    };
+    let mut line = Vec::new();
+    BufReader::new(file).read_until(b'\n', &mut line).map_err(io_error("read", path))?;
+    Ok(Some(header(&String::from_utf8_lossy(&line)).unwrap_or_else(by_hand)))
 }
 
 /// Makes a directory with its parents and sets the mode of the last one to 0700.
