@@ -60,7 +60,7 @@ fn a_bad_file_changes_nothing_on_a_running_router() {
     for bad in [
         format!("{BASE}/ip address\nadd address=203.0.113.1/33 interface=ether1\n"),
         format!("{BASE}/ip addres\nadd addres=203.0.113.1/24 interface=ether1 nonsense=1\n"),
-        format!("{BASE}/ip address\nadd address=192.0.2.1/24 interface=ether1\n"),
+        format!("{BASE}/ip address\nadd address=192.0.2.1/24 comment=again interface=ether1\n"),
     ] {
         router.write(&bad);
         for verb in [&["reload"][..], &["apply", router.file().to_str().unwrap()][..]] {

@@ -68,7 +68,7 @@ pub(crate) fn run(tree: &Tree, menu: Option<&'static Menu>, request: &Request) -
     query::check(menu, condition)?;
     let mut wanted = Vec::new();
     for item in tree.all(menu) {
-        if query::holds(item, menu, condition)? {
+        if query::holds(item, menu, condition, query::NO_LETTERS)? {
             wanted.push(item.id());
         }
     }

@@ -1,7 +1,7 @@
 //! `print`: items as RouterOS 7 shows them, as a table, in detail, one per line, or as values.
 
 mod colour;
-mod flags;
+pub(crate) mod flags;
 mod record;
 mod table;
 
@@ -243,7 +243,7 @@ pub(crate) fn print(
         let wanted = options.only.is_none_or(|only| only == line.origin)
             && options.from.as_ref().is_none_or(|ids| ids.contains(&line.item.id()))
             && match &options.condition {
-                Some(condition) => query::holds(line.item, menu, condition)?,
+                Some(condition) => query::holds(line.item, menu, condition, &|_| line.flags.clone())?,
                 None => true,
             };
         if wanted {

@@ -5,23 +5,50 @@ use std::cmp::Ordering;
 use crate::ast::Op;
 use crate::cond::Cond;
 use crate::error::{Error, Span, nearest};
+use crate::print::flags;
 use crate::schema::{Lookup, Menu};
 use crate::script;
 use crate::tree::{INTERFACES, Item, ItemId, Tree, is_port_name};
 use crate::value::Value;
 
-/// Flags that every item has; none of these is ever set on a configured item.
-const NEVER: [&str; 8] =
+/// Flags that can be asked for in every menu.
+const FLAGS: [&str; 8] =
     ["dynamic", "invalid", "running", "slave", "active", "inactive", "hw-offload", "bound"];
 
+/// The letters of an item's flags at this moment.
+pub(crate) type Letters<'a> = &'a dyn Fn(&Item) -> String;
+
+/// Where nothing is known but the configuration.
+pub(crate) const NO_LETTERS: Letters<'static> = &|_| String::new();
+
+fn is_flag(menu: &Menu, letters: &str, name: &str) -> bool {
+    match name {
+        "dynamic" => letters.contains('D'),
+        "static" => !letters.contains('D'),
+        // Both words stand for one letter.
+        "invalid" | "inactive" => letters.contains('I'),
+        "hw-offload" => letters.contains('H'),
+        _ => flags::words(menu, letters).iter().any(|word| word == name),
+    }
+}
+
+fn has_flag(menu: &Menu, name: &str) -> bool {
+    name == "static" || FLAGS.contains(&name) || menu.flags.iter().any(|(_, word)| word == name)
+}
+
 /// The items that meet a condition. Asking for a port by its default name makes it exist.
-pub(crate) fn select(tree: &mut Tree, menu: &'static Menu, cond: &Cond) -> Result<Vec<ItemId>, Error> {
+pub(crate) fn select(
+    tree: &mut Tree,
+    menu: &'static Menu,
+    cond: &Cond,
+    letters: Letters,
+) -> Result<Vec<ItemId>, Error> {
     if !menu.ports.is_empty() || menu.path == INTERFACES {
         name_ports(tree, menu, cond);
     }
     let mut ids = Vec::new();
     for item in tree.all(menu) {
-        if holds(item, menu, cond)? {
+        if holds(item, menu, cond, letters)? {
             ids.push(item.id());
         }
     }
@@ -56,8 +83,10 @@ pub(crate) fn check(menu: &'static Menu, cond: &Cond) -> Result<(), Error> {
 }
 
 fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
-    let own = NEVER.contains(&name) || matches!(name, ".id" | "default" | "builtin" | "static");
-    if own || matches!(menu.find_readable(name), Lookup::One(_)) {
+    if has_flag(menu, name)
+        || matches!(name, ".id" | "default" | "builtin")
+        || matches!(menu.find_readable(name), Lookup::One(_))
+    {
         return Ok(());
     }
     let hint = nearest(name, menu.properties.iter().map(|p| p.name.as_str()))
@@ -65,11 +94,11 @@ fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
     Err(Error::new(span, "expected end of command").maybe(hint))
 }
 
-pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<bool, Error> {
+pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond, letters: Letters) -> Result<bool, Error> {
     Ok(match cond {
         Cond::All(conds) => {
             for cond in conds {
-                if !holds(item, menu, cond)? {
+                if !holds(item, menu, cond, letters)? {
                     return Ok(false);
                 }
             }
@@ -77,34 +106,34 @@ pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond) -> Result<boo
         }
         Cond::Any(conds) => {
             for cond in conds {
-                if holds(item, menu, cond)? {
+                if holds(item, menu, cond, letters)? {
                     return Ok(true);
                 }
             }
             false
         }
-        Cond::Not(cond) => !holds(item, menu, cond)?,
+        Cond::Not(cond) => !holds(item, menu, cond, letters)?,
         Cond::Flag(name, span) => {
             known(menu, name, *span)?;
-            match text(item, menu, name) {
+            match text(item, menu, name, letters) {
                 Some(text) => text != "no" && text != "false" && !text.is_empty(),
                 None => false,
             }
         }
         Cond::Compare { name, op, value, span } => {
             known(menu, name, *span)?;
-            compare(item, menu, name, *op, value, *span)?
+            compare(item, menu, name, (*op, value), letters, *span)?
         }
     })
 }
 
 /// The text a name has for an item; flags are `yes` or `no`.
-fn text(item: &Item, menu: &'static Menu, name: &str) -> Option<String> {
+fn text(item: &Item, menu: &'static Menu, name: &str, letters: Letters) -> Option<String> {
+    let flag = || Some(if is_flag(menu, &letters(item), name) { "yes" } else { "no" }.to_owned());
     match name {
         ".id" => Some(item.id().to_string()),
-        "static" => Some("yes".into()),
         "default" | "builtin" => Some(if item.is_builtin() { "yes" } else { "no" }.into()),
-        _ if NEVER.contains(&name) && menu.property(name).is_none() => Some("no".into()),
+        _ if has_flag(menu, name) && menu.property(name).is_none() => flag(),
         _ => match menu.find_property(name) {
             Lookup::One(property) => item.text(&property.name),
             _ => Some("no".into()),
@@ -116,16 +145,16 @@ fn compare(
     item: &Item,
     menu: &'static Menu,
     name: &str,
-    op: Op,
-    wanted: &str,
+    (op, wanted): (Op, &str),
+    letters: Letters,
     span: Span,
 ) -> Result<bool, Error> {
-    let have = text(item, menu, name);
+    let have = text(item, menu, name, letters);
     if op == Op::Match {
         let have = script::bytes(&have.unwrap_or_default());
         return script::is_match(&have, &script::bytes(wanted)).map_err(|fault| fault.at(span));
     }
-    let special = matches!(name, ".id" | "static" | "default" | "builtin") || NEVER.contains(&name);
+    let special = matches!(name, ".id" | "default" | "builtin") || has_flag(menu, name);
     let typed = match menu.find_property(name) {
         Lookup::One(property) if !special || menu.property(name).is_some() => {
             let have = item.effective(&property.name);
@@ -166,6 +195,7 @@ pub(crate) fn value(
     item: &Item,
     menu: &'static Menu,
     name: &str,
+    letters: Letters,
     span: Span,
 ) -> Result<script::Value, Error> {
     known(menu, name, span)?;
@@ -174,7 +204,7 @@ pub(crate) fn value(
     }
     let configured = match menu.find_property(name) {
         Lookup::One(property) => item.effective(&property.name).map(script::from_config),
-        _ => text(item, menu, name).map(|text| script::Value::Bool(text == "yes")),
+        _ => text(item, menu, name, letters).map(|text| script::Value::Bool(text == "yes")),
     };
     Ok(configured.unwrap_or(script::Value::Nothing))
 }

@@ -173,3 +173,24 @@ fn follow_and_interval_tell_when_to_look_again() {
     assert_eq!(again("interval=1ms"), Ok(Some(200)));
     assert!(again("interval=soon").is_err());
 }
+
+/// Flags are those of the moment, in `print where`, `find` and `get` alike.
+#[test]
+fn conditions_ask_for_flags_of_the_moment() {
+    let mut tree = tree();
+    run(&mut tree, "/interface bridge add name=b1").unwrap();
+    let mut shown = |line: &str| run_with(&mut tree, line, &Live).unwrap().text.trim().to_owned();
+    for (line, wanted) in [
+        ("/interface ethernet print count-only where running", "2"),
+        ("/interface ethernet print count-only where !running", "0"),
+        ("/interface bridge print count-only where running", "0"),
+        ("/interface ethernet find where running and name=ether2", "*2"),
+        (":put [:len [/interface ethernet find where running=yes]]", "2"),
+        (":put [:len [/interface ethernet find where (running && [:len $name] = 6)]]", "2"),
+        (":put [/interface ethernet get ether1 running]", "true"),
+        ("/ip address print count-only where dynamic", "1"),
+        ("/ip address print count-only where static", "2"),
+    ] {
+        assert_eq!(shown(line), wanted, "{line}");
+    }
+}

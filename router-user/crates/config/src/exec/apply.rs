@@ -121,14 +121,17 @@ impl Session<'_> {
         let named = command.assigns.iter().find(|a| a.name == "value-name").and_then(|a| a.value.clone());
         let value = match named.or_else(|| words.first().map(|(text, _)| text.clone())) {
             Some(name) => {
-                let state = self.rows.values(item);
+                let rows = self.rows;
+                let state = rows.values(item);
                 match state.into_iter().find(|(state, _)| *state == name) {
                     Some((_, text)) => script::Value::str(&text),
-                    None => query::value(item, menu, &name, command.span).map_err(|error| {
-                        let names = menu.properties.iter().map(|p| p.name.as_str());
-                        let unknown = Error::new(error.span(), format!("unknown value name {name}"));
-                        unknown.maybe(nearest(&name, names))
-                    })?,
+                    None => query::value(item, menu, &name, &|item| rows.flags(item), command.span).map_err(
+                        |error| {
+                            let names = menu.properties.iter().map(|p| p.name.as_str());
+                            let unknown = Error::new(error.span(), format!("unknown value name {name}"));
+                            unknown.maybe(nearest(&name, names))
+                        },
+                    )?,
                 }
             }
             None => self.item_value(menu, item, &[]),

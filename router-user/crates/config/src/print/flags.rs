@@ -50,7 +50,7 @@ fn common(letter: char) -> &'static str {
 }
 
 /// The words of an item's letters.
-pub(super) fn words(menu: &Menu, letters: &str) -> Vec<String> {
+pub(crate) fn words(menu: &Menu, letters: &str) -> Vec<String> {
     letters.chars().map(|letter| word(menu, letter).to_owned()).collect()
 }
 

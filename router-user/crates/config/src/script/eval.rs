@@ -167,7 +167,11 @@ impl Session<'_> {
     fn property(&mut self, name: &str, span: Span) -> Flow<Value> {
         let Some((menu, id)) = self.script.item else { return Ok(self.script.get(name)) };
         match self.tree.get(menu, id) {
-            Some(item) => query::value(item, menu, name, span).map_err(|error| Stop::Fail(error.into())),
+            Some(item) => {
+                let rows = self.rows;
+                let value = query::value(item, menu, name, &|item| rows.flags(item), span);
+                value.map_err(|error| Stop::Fail(error.into()))
+            }
             None => Ok(Value::Nothing),
         }
     }

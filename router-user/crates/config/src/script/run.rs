@@ -402,7 +402,9 @@ impl Session<'_> {
             self.script.step(size / 8).map_err(|fault| fault.at(arg.span))?;
         }
         if let Ok(cond) = Cond::new(&bound, arg.span) {
-            return query::select(self.tree, menu, &cond).map_err(Errors::from);
+            let rows = self.rows;
+            let found = query::select(self.tree, menu, &cond, &|item| rows.flags(item));
+            return found.map_err(Errors::from);
         }
         let before = self.script.item;
         let all: Vec<ItemId> = self.tree.all(menu).iter().map(|item| item.id()).collect();
