@@ -94,7 +94,7 @@ pub(super) fn statement(text: &mut String, words: &[Word]) {
 /// Writes a value that begins at a column. Returns the column behind it.
 fn value(text: &mut String, column: usize, value: &str) -> usize {
     let lines = value.starts_with('"') && line_feed(value).is_some();
-    if column + value.len() <= LIMIT && !lines {
+    if value.is_empty() || column + value.len() <= LIMIT && !lines {
         text.push_str(value);
         return column + value.len();
     }
@@ -213,6 +213,14 @@ mod tests {
             wrapped(&[("add", ""), ("a", &name(61)), ("bcdefghij", "x")]),
             format!("add a={} \\\n    bcdefghij=x\n", name(61))
         );
+    }
+
+    /// The blank behind a long word stands before the line's end: after it, it would be lost.
+    #[test]
+    fn a_bare_word_longer_than_a_line_stays_apart_from_the_next() {
+        let long = "i".repeat(74);
+        let wanted = format!("set \\\n    {long} \\\n    disabled=yes\n");
+        assert_eq!(wrapped(&[("set", ""), (&long, ""), ("disabled", "yes")]), wanted);
     }
 
     #[test]
