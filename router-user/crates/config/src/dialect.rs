@@ -157,6 +157,16 @@ fn has(command: &Command, name: &str) -> bool {
     command.assigns.iter().any(|a| a.name == name)
 }
 
+/// Takes the `redistribute-X` of RouterOS 6 away: the list of those that are not `no`, by what they are called now.
+fn redistributed(command: &mut Command, kinds: &[(&str, &str)]) -> String {
+    let given = |(name, kind): &(&str, &'_ str)| {
+        take_text(command, &format!("redistribute-{name}"))
+            .filter(|text| text != "no")
+            .map(|_| (*kind).to_owned())
+    };
+    kinds.iter().filter_map(given).collect::<Vec<_>>().join(",")
+}
+
 /// Gives an argument, in place of what it was.
 fn put(command: &mut Command, name: &str, text: impl Into<String>) {
     let new = assign(command, name, text);

@@ -58,20 +58,22 @@ fn xdp_explains_the_fast_path() {
     assert_eq!(count(&dataplane, "forwarded"), 1);
 
     // Its next hop is in the cache now, and counts as used.
-    let used = dataplane.used_next_hops(5);
+    let used = dataplane.used_next_hops(60);
     assert_eq!(used.len(), 1, "{:?}", dataplane.inspect().routes());
     assert_eq!((used[0].ifindex, used[0].address), (ifindex("p2"), IpAddr::from([198, 51, 100, 2])));
     let route = dataplane.inspect().routes().remove(0);
     assert_eq!(route.kind, "redirect", "{route:?}");
-    // A slow machine may take so long that the daemon counts as gone in between.
-    let is_current = || {
+    // Each CPU has a cache of its own, and this test may move from one to another. A slow machine may take so long
+    // that the daemon counts as gone in between.
+    let is_any_current = || dataplane.inspect().routes().iter().any(|route| route.current);
+    let is_current_once_asked = || {
         dataplane.heartbeat();
         ask(&dataplane, [198, 51, 100, 2]);
-        dataplane.inspect().routes()[0].current
+        is_any_current()
     };
-    assert!((0..10).any(|_| is_current()), "{:?}", dataplane.inspect().routes());
+    assert!((0..10).any(|_| is_current_once_asked()), "{:?}", dataplane.inspect().routes());
     dataplane.bump_route_epoch();
-    assert!(!dataplane.inspect().routes()[0].current);
+    assert!(!is_any_current());
 }
 
 #[test]

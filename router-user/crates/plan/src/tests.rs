@@ -202,6 +202,14 @@ fn pool_and_eui_64_addresses_are_inactive() {
     assert_inactive(&desired, "/ipv6/address", "addresses from pools are not built yet");
 }
 
+/// What is written as the default is written nonetheless: the host's link may have another one.
+#[test]
+fn an_mtu_of_1500_is_wanted_where_it_is_written() {
+    let mtu_bytes = |text: &str| plan(text).links[0].mtu_bytes;
+    assert_eq!(mtu_bytes("/interface ethernet set [ find default-name=ether1 ] mtu=1500"), Some(1500));
+    assert_eq!(mtu_bytes("/interface ethernet set [ find default-name=ether1 ] comment=x"), None);
+}
+
 #[test]
 fn ipv6_needs_an_mtu_of_1280() {
     let desired = plan(

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Adapter, DEFAULT, drop_idle, has, names_nothing, put, rename, take, take_text, turn, value};
+use super::{
+    Adapter, DEFAULT, drop_idle, has, names_nothing, put, redistributed, rename, take, take_text, turn, value,
+};
 use crate::exec::Command;
 
 /// The address list that announced networks are kept in.
@@ -37,7 +39,7 @@ fn instance(adapter: &mut Adapter<'_>, command: &mut Command) {
         &[("out-filter", ""), ("client-to-client-reflection", "yes"), ("router-id", "0.0.0.0")],
     );
     let mut values = Vec::new();
-    let redistributed = redistributed(command);
+    let redistributed = redistributed(command, &REDISTRIBUTED);
     if !redistributed.is_empty() {
         values.push(("output.redistribute", redistributed));
     }
@@ -83,22 +85,13 @@ pub(super) fn make_default(adapter: &Adapter<'_>, command: &mut Command, name: &
     known.is_none()
 }
 
-/// Takes `redistribute-X=yes` away: the list of them.
-fn redistributed(command: &mut Command) -> String {
-    let mut kinds = Vec::new();
-    for (name, kind) in [
-        ("redistribute-connected", "connected"),
-        ("redistribute-static", "static"),
-        ("redistribute-rip", "rip"),
-        ("redistribute-ospf", "ospf"),
-        ("redistribute-other-bgp", "bgp"),
-    ] {
-        if take_text(command, name).is_some_and(|text| text == "yes") {
-            kinds.push(kind);
-        }
-    }
-    kinds.join(",")
-}
+const REDISTRIBUTED: [(&str, &str); 5] = [
+    ("connected", "connected"),
+    ("static", "static"),
+    ("rip", "rip"),
+    ("ospf", "ospf"),
+    ("other-bgp", "bgp"),
+];
 
 /// Makes the instance exist that an item names.
 pub(super) fn need_instance(adapter: &mut Adapter<'_>, command: &Command, name: &str) {
@@ -226,7 +219,7 @@ fn vpn(adapter: &mut Adapter<'_>, command: &mut Command) {
     command.found = Some(vec![vpn.id()]);
     take(command, "routing-mark");
     drop_idle(command, &[("in-filter", ""), ("out-filter", "")]);
-    let kinds = redistributed(command);
+    let kinds = redistributed(command, &REDISTRIBUTED);
     if !kinds.is_empty() {
         put(command, "export.redistribute", kinds);
     }

@@ -1,7 +1,9 @@
 //! OSPF of RouterOS 6: instances and areas that were always there, networks and interfaces in place of templates.
 
 use super::bgp::{address_of, is_default, make_default};
-use super::{Adapter, DEFAULT, drop_idle, has, names_nothing, put, rename, take, take_text, turn, value};
+use super::{
+    Adapter, DEFAULT, drop_idle, has, names_nothing, put, redistributed, rename, take, take_text, turn, value,
+};
 use crate::exec::Command;
 
 const INSTANCES: &str = "routing/ospf/instance";
@@ -55,6 +57,14 @@ pub(super) fn adapt(adapter: &mut Adapter<'_>, command: &mut Command) {
     }
 }
 
+const REDISTRIBUTED: [(&str, &str); 5] = [
+    ("connected", "connected"),
+    ("static", "static"),
+    ("rip", "rip"),
+    ("bgp", "bgp"),
+    ("other-ospf", "ospf"),
+];
+
 fn instance(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version) {
     let is_missing = command.verb == "set" && names_nothing(adapter, command) && is_default(command);
     if is_missing && make_default(adapter, command, version.instance) {
@@ -67,21 +77,10 @@ fn instance(adapter: &mut Adapter<'_>, command: &mut Command, version: &Version)
     }
     let has_redistribution = command.assigns.iter().any(|a| a.name.starts_with("redistribute-"));
     if has_redistribution {
-        let mut kinds = Vec::new();
-        for (name, kind) in [
-            ("redistribute-connected", "connected"),
-            ("redistribute-static", "static"),
-            ("redistribute-rip", "rip"),
-            ("redistribute-bgp", "bgp"),
-            ("redistribute-other-ospf", "ospf"),
-        ] {
-            if take_text(command, name).is_some_and(|text| text != "no") {
-                kinds.push(kind);
-            }
-        }
+        let kinds = redistributed(command, &REDISTRIBUTED);
         adapter.note("redistribute-... is taken as redistribute");
         if !kinds.is_empty() {
-            put(command, "redistribute", kinds.join(","));
+            put(command, "redistribute", kinds);
         }
     }
     if let Some(text) = take_text(command, "distribute-default") {

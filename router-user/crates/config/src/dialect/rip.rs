@@ -1,6 +1,6 @@
 //! RIP and RIPng of RouterOS 6: settings, interfaces and neighbours in place of instances and templates.
 
-use super::{Adapter, drop_idle, put, rename, take, take_text, turn, value};
+use super::{Adapter, drop_idle, put, redistributed, rename, take, take_text, turn, value};
 use crate::exec::Command;
 use crate::value::parse_time;
 
@@ -34,19 +34,12 @@ fn settings(adapter: &mut Adapter<'_>, command: &mut Command, name: &str, afi: &
             put(command, "afi", afi);
         }
     }
-    let mut kinds = Vec::new();
-    for (name, kind) in [
-        ("redistribute-connected", "connected"),
-        ("redistribute-static", "static"),
-        ("redistribute-ospf", "ospf"),
-        ("redistribute-bgp", "bgp"),
-    ] {
-        if take_text(command, name).is_some_and(|text| text == "yes") {
-            kinds.push(kind);
-        }
-    }
+    let kinds = redistributed(
+        command,
+        &[("connected", "connected"), ("static", "static"), ("ospf", "ospf"), ("bgp", "bgp")],
+    );
     if !kinds.is_empty() {
-        put(command, "redistribute", kinds.join(","));
+        put(command, "redistribute", kinds);
     }
     let before = command.assigns.len();
     command.assigns.retain(|a| !a.name.starts_with("metric-"));
