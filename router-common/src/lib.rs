@@ -12,6 +12,7 @@ extern crate std;
 pub mod address;
 pub mod csum;
 pub mod cursor;
+pub mod facts;
 pub mod hash;
 pub mod maps;
 pub mod parse;
