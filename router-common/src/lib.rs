@@ -16,6 +16,7 @@ pub mod facts;
 pub mod hash;
 pub mod maps;
 pub mod parse;
+pub mod tuple;
 pub mod unaligned;
 pub mod verdict;
 pub mod wire;
