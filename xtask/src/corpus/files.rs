@@ -71,7 +71,7 @@ impl Counts {
     }
 
     fn figures(self, files: usize) -> Vec<Figure> {
-        vec![
+        let mut figures = vec![
             Figure::share("files read to their end", self.parsed, files, "all", 100.0, self.unread),
             Figure::share(
                 "statements accepted",
@@ -89,8 +89,9 @@ impl Counts {
                 failed: Tally::default(),
             },
             Figure::share("rsc -> rsc -> yaml -> rsc", self.round, files, "all", 100.0, self.changed),
-            self.scripts.figure(),
-        ]
+        ];
+        figures.extend(self.scripts.figures());
+        figures
     }
 }
 

@@ -27,6 +27,7 @@ pub use error::{Error, Errors, Span};
 pub use export::export;
 pub use json_schema::json_schema;
 pub use listing::{full_listing, listing};
+pub use parser::is_word;
 pub use print::{NoRows, Row, Rows, colour};
 pub use report::{
     FileReport, LineReport, MenuReport, Need, NeedKind, Report, Totals, Verdict, check, check_with, html,

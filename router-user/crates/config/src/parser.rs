@@ -16,12 +16,16 @@ use std::sync::Arc;
 use crate::ast::{Bad, Block, Call, Command, Statement, StatementKind};
 use crate::error::{Error, Span};
 use cursor::{Cursor, Mark};
-#[cfg(test)]
 pub(crate) use literal::literal;
 pub(crate) use literal::{clock_text, number_text};
 use table::table;
 pub(crate) use text::{decode, into_text, raw_byte};
 use words::Step;
+
+/// Whether a word is, or begins, the name of any command or menu.
+pub fn is_word(word: &str) -> bool {
+    !word.is_empty() && table().is_word(word)
+}
 
 /// Blocks, brackets and conditions inside each other.
 const MAX_DEPTH: u32 = 64;

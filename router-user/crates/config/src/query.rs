@@ -136,6 +136,8 @@ fn text(item: &Item, menu: &'static Menu, name: &str, letters: Letters) -> Optio
         _ if has_flag(menu, name) && menu.property(name).is_none() => flag(),
         _ => match menu.find_property(name) {
             Lookup::One(property) => item.text(&property.name),
+            // State that nothing has told.
+            _ if matches!(menu.find_readable(name), Lookup::One(_)) => None,
             _ => Some("no".into()),
         },
     }

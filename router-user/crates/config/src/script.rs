@@ -8,10 +8,12 @@ mod codec;
 mod convert;
 mod dsv;
 mod eval;
+mod hook;
 mod host;
 mod json;
 mod operator;
 mod pattern;
+mod rehearsal;
 mod run;
 mod state;
 mod text;
@@ -19,21 +21,24 @@ mod value;
 
 use std::sync::Arc;
 
-pub(crate) use convert::from_config;
-pub(crate) use host::Rehearsal;
+pub(crate) use convert::{from_config, from_state};
+pub use hook::{Variables, typical};
 pub use host::{Host, Nowhere};
 pub(crate) use pattern::is_match;
+
 pub(crate) use run::{Stop, is_scripted};
 pub(crate) use state::State;
 pub use state::{Globals, Limits};
 pub(crate) use value::{Value, to_bytes as bytes};
+
+use rehearsal::{Known, Rehearsal};
 
 use crate::Output;
 use crate::ast::{Block, Statement, StatementKind};
 use crate::error::{Errors, Span};
 use crate::exec::{Ended, Session};
 use crate::parser::{Mode, Parser};
-use crate::print::{NoRows, Rows};
+use crate::print::Rows;
 use crate::tree::Tree;
 
 /// Values of one array that a function makes.
@@ -77,10 +82,11 @@ impl Script {
 
     /// Runs the script on a copy of a configuration, with nothing outside of it; for those who want to know whether it
     /// works.
-    pub fn try_out(&self, tree: &Tree, limits: Limits) -> Result<(), Errors> {
+    pub fn try_out(&self, tree: &Tree, limits: Limits, given: Variables) -> Result<(), Errors> {
         let mut tree = tree.clone();
-        let state = State::new(Box::new(Rehearsal::default()), Globals::default(), limits);
-        let mut session = Session::with(&mut tree, &NoRows, state);
+        let mut state = State::new(Box::new(Rehearsal::default()), Globals::default(), limits);
+        state.declare_all(given);
+        let mut session = Session::with(&mut tree, &Known, state);
         session.script.live = true;
         session.script.trying = true;
         self.statements_of(&mut session)

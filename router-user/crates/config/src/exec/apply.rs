@@ -124,7 +124,7 @@ impl Session<'_> {
                 let rows = self.rows;
                 let state = rows.values(item);
                 match state.into_iter().find(|(state, _)| *state == name) {
-                    Some((_, text)) => script::Value::str(&text),
+                    Some((name, text)) => script::from_state(menu, &name, &text),
                     None => query::value(item, menu, &name, &|item| rows.flags(item), command.span).map_err(
                         |error| {
                             let names = menu.properties.iter().map(|p| p.name.as_str());

@@ -130,6 +130,15 @@ impl Table {
         self.own.get(path).into_iter().flat_map(|own| own.keys().map(String::as_str))
     }
 
+    /// Whether a word is, or begins, the name of any command or menu.
+    pub fn is_word(&'static self, word: &str) -> bool {
+        let begins = |name: &str| name.split('/').any(|part| part.starts_with(word));
+        let own = self.own.iter().any(|(path, own)| begins(path) || own.keys().any(|name| begins(name)));
+        let generic = [&self.list, &self.settings, &self.status, &self.none];
+        own || generic.iter().any(|table| table.keys().any(|name| begins(name)))
+            || schema::menus().any(|menu| begins(&menu.path) || menu.commands.iter().any(|c| begins(&c.name)))
+    }
+
     /// Menus that have nothing but such commands.
     pub fn menus(&'static self) -> impl Iterator<Item = &'static str> {
         self.own.keys().map(String::as_str).filter(|path| schema::children(path).is_none())

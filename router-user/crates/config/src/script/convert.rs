@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::array::Array;
 use super::value::{SECOND, Value, to_bytes};
+use crate::schema::Menu;
 use crate::value::parse_number;
 
 /// `:tonum`
@@ -264,6 +265,18 @@ pub(crate) fn from_config(value: &crate::value::Value) -> Value {
         Config::Prefix(prefix) => single(prefix),
         Config::List(values) => Value::list(values.iter().map(from_config)),
         _ => Value::bytes(to_bytes(&value.to_string())),
+    }
+}
+
+/// A text of the router's state in the type that the menu gives it; the clock is a time.
+pub(crate) fn from_state(menu: &Menu, name: &str, text: &str) -> Value {
+    if menu.path == "system/clock" && name == "time" {
+        return to_time(&Value::str(text));
+    }
+    let property = menu.status(name).or_else(|| menu.property(name));
+    match property.and_then(|property| property.ty.parse(name, text).ok()) {
+        Some(value) => from_config(&value),
+        None => Value::str(text),
     }
 }
 

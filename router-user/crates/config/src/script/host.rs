@@ -47,38 +47,6 @@ pub trait Host {
     }
 }
 
-/// A world in which everything outside works and nothing happens: for a script that is only tried.
-#[derive(Debug, Default)]
-pub(crate) struct Rehearsal(Nowhere);
-
-impl Host for Rehearsal {
-    fn now(&mut self) -> Duration {
-        self.0.now()
-    }
-
-    fn delay(&mut self, time: Duration) -> Result<(), String> {
-        self.0.delay(time)
-    }
-
-    fn rests(&self) -> bool {
-        false
-    }
-
-    fn log(&mut self, _severity: &str, _text: &str) {}
-
-    fn resolve(&mut self, _name: &str, _server: Option<&str>) -> Result<IpAddr, String> {
-        Ok(IpAddr::from([192, 0, 2, 1]))
-    }
-
-    fn execute(&mut self, _script: Script) -> Result<u32, String> {
-        Ok(1)
-    }
-
-    fn random(&mut self) -> u64 {
-        self.0.random()
-    }
-}
-
 /// No world: time stands still but for delays, which take none; nothing else is there. For scripts in configuration
 /// files, whose outcome must depend on nothing but the file.
 #[derive(Debug, Default)]

@@ -282,16 +282,18 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Option<Ordering> {
 }
 
 fn order(op: Op, a: &Value, b: &Value) -> Result<Value, Fault> {
-    if !a.is_some() || !b.is_some() {
-        return Ok(Value::Nothing);
-    }
     let holds: fn(Ordering) -> bool = match op {
         Op::Less => Ordering::is_lt,
         Op::Greater => Ordering::is_gt,
         Op::LessEqual => Ordering::is_le,
         _ => Ordering::is_ge,
     };
-    match compare(a, b) {
+    // What `:find` answers where it finds nothing is asked for with `< 0` and `>= 0`: nothing comes before all values.
+    let order = match (a.is_some(), b.is_some()) {
+        (true, true) => compare(a, b),
+        (a, b) => Some(a.cmp(&b)),
+    };
+    match order {
         Some(order) => Ok(holds(order).into()),
         None => {
             let word = match op {

@@ -502,7 +502,7 @@ impl Session<'_> {
             }
         }
         for (name, text) in self.rows.values(item).into_iter().filter(|(name, _)| wanted(name)) {
-            values.insert(name.as_bytes().into(), Value::str(&text));
+            values.insert(name.as_bytes().into(), convert::from_state(menu, &name, &text));
         }
         Value::array(values)
     }

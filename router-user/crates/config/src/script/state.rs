@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::hook::Variables;
 use super::host::Host;
 use super::value::Value;
 use crate::error::Fault;
@@ -221,6 +222,13 @@ impl<'h> State<'h> {
 
     pub fn close_function(&mut self) {
         self.frames.pop();
+    }
+
+    /// What a script begins with.
+    pub fn declare_all(&mut self, given: Variables) {
+        for (name, value) in given.into_values() {
+            self.declare_local(&name, value);
+        }
     }
 
     fn scope(&mut self, name: &str) -> Option<&mut Binding> {

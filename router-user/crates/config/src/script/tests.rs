@@ -139,7 +139,9 @@ fn branches_and_loops() {
         (":if (1 = 2) do={ :put yes } else={ :put no }", "no"),
         (":if (1 = 2) do={ :put yes }", ""),
         (":if (\"x\") do={ :put yes }", "error: conditional not boolean"),
-        (":if ($nothing > 5) do={ :put yes }", "error: conditional not boolean"),
+        (":if ($nothing > 5) do={ :put yes } else={ :put no }", "no"),
+        (":if ([:find \"abc\" \"z\"] < 0) do={ :put none }", "none"),
+        (":if ($nothing) do={ :put yes }", "error: conditional not boolean"),
         (":for i from=1 to=4 do={ :put $i }", "1|2|3|4"),
         (":for i from=10 to=1 step=-4 do={ :put $i }", "10|6|2"),
         (":for i from=3 to=1 do={ :put $i }", "3|2|1"),
@@ -353,4 +355,26 @@ fn an_import_tells_the_errors_of_all_its_scripts() {
             "division by zero (line 4 column 9)"
         ]
     );
+}
+
+#[test]
+fn what_is_tried_knows_the_clock_its_hook_and_state_that_nothing_tells() {
+    let limits = Limits { steps: 400_000, ..Limits::default() };
+    let tree = crate::import(&Tree::new(), "/tool netwatch add host=192.0.2.1 comment=a").unwrap().tree;
+    let tried = |source: &str, given: Variables| {
+        let result = Script::parse(source).and_then(|script| script.try_out(&tree, limits, given));
+        result.err().map(|errors| errors.to_string())
+    };
+    let hook = || typical("ip/dhcp-client", "script");
+    for source in [
+        ":if ([:pick [/system clock get time] 0 2] * 3600 < 1) do={ :error midnight }",
+        ":if ([:typeof [/system resource get uptime]] != \"time\") do={ :error type }",
+        ":if ([:len [/tool netwatch get [find comment=a] status]] > 0) do={ :error status }",
+        ":if ($bound = 1 and $\"lease-address\" in 192.0.2.0/24) do={ :log info up } else={ :error down }",
+    ] {
+        assert_eq!(tried(source, hook()), None, "{source}");
+    }
+    let error = tried(":if ($bound = 1) do={ :error up }", Variables::default());
+    assert_eq!(error, None, "without its hook it has no variable");
+    assert!(tried(":if ($bound = 1) do={ :error up }", hook()).is_some());
 }

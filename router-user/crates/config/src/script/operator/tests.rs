@@ -142,7 +142,10 @@ fn comparison() {
         ("10.0.0.2", ">=", "10.0.0.10", "bool false"),
         ("\"x\"", "<", "5", "error cannot compare if string is less than integer number"),
         ("{1}", ">", "5", "error cannot compare if array is more than integer number"),
-        ("nothing", "<", "5", "nothing "),
+        ("nothing", "<", "0", "bool true"),
+        ("nothing", ">=", "0", "bool false"),
+        ("-5", ">", "nothing", "bool true"),
+        ("nothing", ">", "nothing", "bool false"),
     ] {
         assert_eq!(result(a, operator, b), expected, "{a} {operator} {b}");
     }
