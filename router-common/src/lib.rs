@@ -10,6 +10,7 @@
 extern crate std;
 
 pub mod address;
+pub mod conntrack;
 pub mod csum;
 pub mod cursor;
 pub mod facts;

@@ -1,5 +1,6 @@
 //! The 5-tuple of a packet as it is on the wire, and where the flow table keeps it.
 
+use crate::conntrack::icmp::kind;
 use crate::wire::ipv6::{Halves, halves};
 
 /// Addresses, ports and protocol in the direction of travel. IPv4 addresses stand in the first four bytes, the others
@@ -13,7 +14,7 @@ pub struct Tuple {
     pub src_port_be: [u8; 2],
     pub dst_port_be: [u8; 2],
     pub protocol: u8,
-    /// Tells the queries of ICMP apart (0 for all else), so that a request and its reply meet in one connection.
+    /// One of [`crate::conntrack::icmp::kind`]: tells the queries of ICMP apart, and from their replies.
     pub kind: u8,
     pub reserved: [u8; 2],
 }
@@ -32,6 +33,7 @@ impl Tuple {
             dst: self.src,
             src_port_be: self.dst_port_be,
             dst_port_be: self.src_port_be,
+            kind: kind::reverse(self.kind),
             ..*self
         }
     }
@@ -143,7 +145,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_reverse_of_the_reverse_is_the_tuple(src: [u8; 16], dst: [u8; 16], ports: [u8; 4], protocol: u8, kind: u8) {
+        fn the_reverse_of_the_reverse_is_the_tuple(
+            src: [u8; 16], dst: [u8; 16], ports: [u8; 4], protocol: u8, kind in 2u8..14,
+        ) {
             let [a, b, c, d] = ports;
             let tuple =
                 Tuple { src, dst, src_port_be: [a, b], dst_port_be: [c, d], protocol, kind, reserved: [0; 2] };
