@@ -47,7 +47,9 @@ pub struct Facts {
     /// One of [`address_type`].
     pub src_type: u8,
     pub dst_type: u8,
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 2],
+    /// Bytes of all that travels here as one, as IP packets: what counters count.
+    pub total_bytes: u32,
 }
 crate::assert_size!(Facts, 96);
 

@@ -17,6 +17,14 @@ pub fn slot6(high: u64, low: u64, ingress: u32) -> u32 {
     (mixed.wrapping_mul(GOLDEN) >> SHIFT) as u32
 }
 
+/// The two buckets of an address in a table of `mask + 1`.
+#[inline(always)]
+pub fn buckets(address: u32, seed: u32, mask: u32) -> (u32, u32) {
+    let mixed = (u64::from(address) | u64::from(seed) << 32).wrapping_mul(GOLDEN);
+    let mixed = (mixed ^ mixed >> 32).wrapping_mul(GOLDEN);
+    ((mixed >> 32) as u32 & mask, (mixed >> 8) as u32 & mask)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

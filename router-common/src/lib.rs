@@ -17,6 +17,7 @@ pub mod facts;
 pub mod hash;
 pub mod maps;
 pub mod parse;
+pub mod rules;
 pub mod tuple;
 pub mod unaligned;
 pub mod verdict;

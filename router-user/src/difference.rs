@@ -87,7 +87,7 @@ fn common<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
 
 /// Ports that come, go or change, as lines of a diff.
 pub fn images(old: Option<&Image>, new: &Image) -> Vec<String> {
-    let none = Image { settings: new.settings, ports: Vec::new() };
+    let none = Image { settings: new.settings, ports: Vec::new(), ..Image::default() };
     let old = old.unwrap_or(&none);
     let mut out = Vec::new();
     for port in &old.ports {

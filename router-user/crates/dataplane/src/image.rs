@@ -151,7 +151,11 @@ mod tests {
             host_name: format!("eth{ifindex}"),
             port: Port { ifindex: *ifindex, mtu_bytes: 1500, ..Port::default() },
         };
-        Image { settings: Settings::default(), ports: ifindices.iter().map(port).collect() }
+        Image {
+            settings: Settings::default(),
+            ports: ifindices.iter().map(port).collect(),
+            ..Image::default()
+        }
     }
 
     /// As the programs look a port up.

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use router_common::maps::image::Cell;
 use router_common::maps::port::Settings;
+
+use crate::firewall::rule::RuleKey;
 
 /// Protocol number of every address (`IFA_PROTO`), route (`rtm_protocol`) and neighbour (`NDA_PROTOCOL`) that we make.
 /// In none of the lists of rtnetlink.h and iproute2's rt_protos.
@@ -124,6 +128,26 @@ pub struct Neighbor {
 pub struct Image {
     pub settings: Settings,
     pub ports: Vec<ImagePort>,
+    pub rules: Arc<RuleImage>,
+}
+
+/// Rules, parameters of NAT and address lists, as `router_common::maps::image` lays them out. Empty where there is no
+/// rule. The counters' slots of the rules are filled in by `dataplane`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleImage {
+    pub cells: Vec<Cell>,
+    pub rules: Vec<PlacedRule>,
+}
+
+/// A rule's place in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacedRule {
+    pub key: RuleKey,
+    /// Hash of the rule as it is written.
+    pub text: u64,
+    pub cell: u32,
+    /// Within its family.
+    pub index: u32,
 }
 
 /// A port of the image. `tx_index`, and the flags that depend on how it could be attached (`NATIVE`, `XDP_TX`,

@@ -3,6 +3,7 @@
 mod addresses;
 pub mod desired;
 pub mod facts;
+pub mod firewall;
 mod image;
 mod neighbors;
 mod net;
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 pub use desired::Desired;
 use desired::Inactive;
 pub use facts::HostFacts;
+pub use image::{TooLarge, encode};
 pub use view::VIEWS;
 
 use addresses::Own;

@@ -65,7 +65,7 @@ pub fn image(devices: &[&str]) -> Image {
         },
     };
     let settings = Settings { mark_mask: 0xff00_0000, mark_done: 0x8000_0000, ..Settings::default() };
-    Image { settings, ports: devices.iter().map(port).collect() }
+    Image { settings, ports: devices.iter().map(port).collect(), ..Image::default() }
 }
 
 pub fn ifindex(device: &str) -> u32 {

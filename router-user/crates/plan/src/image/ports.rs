@@ -19,6 +19,7 @@ pub fn compile(managed: &[Port<'_>], own: &Own<'_>, settings: &Settings) -> Imag
     Image {
         settings: MapSettings { mark_mask: MARK_MASK, mark_done: MARK_DONE, icmp_rate, reserved: 0 },
         ports: managed.iter().map(|port| image_port(port, own, settings)).collect(),
+        ..Image::default()
     }
 }
 

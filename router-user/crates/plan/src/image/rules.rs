@@ -1,0 +1,428 @@
+//! Rules -> the cells of `router_common::maps::image`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use router_common::facts::nat_state;
+use router_common::maps::image::{
+    Cell, DYNAMIC_LISTS, HEADER, Limits, MAGIC, Matchers, RULES_MAX, Rate, Record, Rule as RuleCell,
+    STATE_VALUES, TYPE_VALUES, action, chain, dimension, header, matcher, root, root_flag, rule_flag,
+};
+
+use super::lists;
+use super::rows::Rows;
+use super::tree::{Cells, cell_of, tree32, tree128};
+use crate::desired::{PlacedRule, RuleImage};
+use crate::firewall::rule::{Action, Firewall, Is, Limit, Matches, Range, Rule, Rules};
+
+/// Cells of an image at most: a gibibyte would be more than a mistake.
+const CELLS_MAX: usize = 1 << 23;
+
+/// Why rules don't fit an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooLarge(pub String);
+
+/// Compiles the rules of both families.
+pub fn encode(firewall: &Firewall) -> Result<RuleImage, TooLarge> {
+    let mut image = RuleImage::default();
+    if firewall.v4.is_empty() && firewall.v6.is_empty() {
+        return Ok(image);
+    }
+    let mut cells = Cells(vec![[0; 8], [u64::MAX; 8], [0; 8]]);
+    let mut words = [0; 16];
+    words[header::MAGIC] = MAGIC;
+    for (family, rules, place) in [(4, &firewall.v4, header::ROOT4), (6, &firewall.v6, header::ROOT6)] {
+        words[place] = Family { cells: &mut cells, rules, number: family }.encode(&mut image.rules)?;
+    }
+    words[header::CELLS] = cells.next();
+    cells.set(HEADER, cell_of(&words));
+    if cells.0.len() > CELLS_MAX {
+        return Err(TooLarge(format!(
+            "the rules and lists need {} MiB, more than {} MiB",
+            cells.0.len() >> 14,
+            CELLS_MAX >> 14
+        )));
+    }
+    image.cells = cells.0;
+    Ok(image)
+}
+
+impl Rules {
+    pub fn is_empty(&self) -> bool {
+        self.chains.iter().all(|chain| chain.rules.is_empty())
+    }
+
+    /// The rules with their index, chain by chain.
+    pub fn indexed(&self) -> impl Iterator<Item = (usize, usize, &Arc<Rule>)> {
+        let all = self.chains.iter().enumerate();
+        all.flat_map(|(chain, c)| c.rules.iter().map(move |rule| (chain, rule)))
+            .enumerate()
+            .map(|(index, (chain, rule))| (index, chain, rule))
+    }
+}
+
+/// One family under way.
+struct Family<'a> {
+    cells: &'a mut Cells,
+    rules: &'a Rules,
+    number: u8,
+}
+
+/// Ascending ranges that do not touch.
+type Ranges = Vec<(u128, u128)>;
+
+impl Family<'_> {
+    fn last(&self) -> u128 {
+        if self.number == 4 { u32::MAX.into() } else { u128::MAX }
+    }
+
+    fn encode(mut self, placed: &mut Vec<PlacedRule>) -> Result<u32, TooLarge> {
+        let all: Vec<(usize, usize, &Arc<Rule>)> = self.rules.indexed().collect();
+        if all.len() > RULES_MAX as usize {
+            return Err(TooLarge(format!("{} rules of one family, more than {RULES_MAX}", all.len())));
+        }
+        let mut ranges = Vec::new();
+        let mut next = 0;
+        for chain in &self.rules.chains {
+            let end = next + chain.rules.len() as u32;
+            ranges.push(next | end << 16);
+            next = end;
+        }
+        const TREE_CELLS: usize = (dimension::TREES as usize * 4).div_ceil(16);
+        let top = self.cells.reserve(2 + TREE_CELLS);
+        let first_rule = self.cells.reserve(all.len());
+
+        let mut rows = Rows::new(all.len());
+        let mut used = 0;
+        let mut trees = [[0; 4]; dimension::TREES as usize];
+        for (number, tree) in (0..dimension::LISTS).zip(&mut trees) {
+            let wanted: Vec<(usize, Ranges)> = all
+                .iter()
+                .filter_map(|(index, _, rule)| Some((*index, self.ranges(rule, number)?)))
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            used |= 1 << number;
+            let is_address = matches!(number, dimension::SRC | dimension::DST);
+            let last = if is_address { self.last() } else { u32::MAX.into() };
+            let (bounds, absent) = rows.sweep(self.cells, &wanted, last);
+            let [cells, nodes, payloads] = match is_address && self.number == 6 {
+                true => tree128(self.cells, &bounds),
+                false => tree32(self.cells, &bounds),
+            };
+            *tree = [cells, nodes, payloads, absent];
+        }
+
+        let mut words = [0; 16];
+        words[root::RULES] = first_rule;
+        words[root::COUNT] = all.len() as u32;
+        let tables: [(u32, usize, u32, Takes); 3] = [
+            (dimension::PROTOCOL, root::PROTOCOLS, 256, takes_protocol),
+            (dimension::STATE, root::STATES, STATE_VALUES, takes_state),
+            (dimension::TYPE, root::TYPES, TYPE_VALUES, takes_type),
+        ];
+        for (number, word, values, takes) in tables {
+            let wanted: Vec<(usize, Vec<bool>)> = all
+                .iter()
+                .filter_map(|(index, _, rule)| {
+                    let taken: Option<Vec<bool>> = (0..values).map(|v| takes(&rule.matches, v)).collect();
+                    Some((*index, taken?))
+                })
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            used |= 1 << number;
+            let table = rows.table(self.cells, values, &wanted);
+            words[word] = self.cells.words(&table);
+        }
+        if used & 1 << dimension::TYPE != 0 {
+            words[root::FLAGS] |= root_flag::TYPES;
+        }
+
+        let mut bits = vec![None; self.rules.lists.len()];
+        let asked = |pick: fn(&Matches) -> &Option<Is<usize>>| {
+            all.iter()
+                .filter_map(|(index, _, rule)| pick(&rule.matches).map(|is| (*index, is)))
+                .collect::<Vec<_>>()
+        };
+        let (src, dst) = (asked(|m| &m.src_list), asked(|m| &m.dst_list));
+        if !src.is_empty() || !dst.is_empty() {
+            let dynamic = self.rules.lists.iter().enumerate().filter(|(_, list)| list.dynamic);
+            for (bit, (list, _)) in dynamic.enumerate() {
+                if bit >= DYNAMIC_LISTS as usize {
+                    return Err(TooLarge(format!("more than {DYNAMIC_LISTS} lists with dynamic entries")));
+                }
+                if let Some(place) = bits.get_mut(list) {
+                    *place = Some(bit as u16);
+                }
+            }
+            let encoded =
+                lists::encode(self.cells, &mut rows, &self.rules.lists, &bits, &src, &dst, self.number)?;
+            words[root::CLASSES] = encoded.classes;
+            [words[root::HOSTS], words[root::HOSTS_MASK], words[root::HOSTS_SEED]] = encoded.hosts;
+            let [cells, nodes, payloads] = encoded.tree;
+            trees[dimension::LISTS as usize] = [cells, nodes, payloads, 0];
+            for (number, asked) in [(dimension::SRC_LIST, &src), (dimension::DST_LIST, &dst)] {
+                if !asked.is_empty() {
+                    used |= 1 << number;
+                }
+            }
+        }
+        words[root::DIMENSIONS] = used;
+
+        for (index, chain, rule) in &all {
+            let cell = first_rule + *index as u32;
+            let encoded = self.rule(rule, *chain, &ranges, &bits);
+            self.cells.set(cell, encoded);
+            placed.push(PlacedRule { key: rule.key, text: rule.text, cell, index: *index as u32 });
+        }
+        ranges.truncate(chain::COUNT as usize);
+        self.cells.set(top, cell_of(&ranges));
+        self.cells.set(top + 1, cell_of(&words));
+        for (cell, words) in (top + 2..).zip(trees.concat().chunks(16)) {
+            self.cells.set(cell, cell_of(words));
+        }
+        Ok(top)
+    }
+
+    /// The values that a rule takes in a dimension with a tree; None where it does not care.
+    fn ranges(&self, rule: &Rule, number: u32) -> Option<Ranges> {
+        let matches = &rule.matches;
+        const WORDS: u128 = u32::MAX as u128;
+        let one = |is: &Option<Is<u32>>| {
+            is.map(|is| within(is.not, vec![(is.value.into(), is.value.into())], WORDS))
+        };
+        let addresses =
+            |is: &Option<Is<Range<u128>>>| is.map(|is| within(is.not, vec![is.value], self.last()));
+        let ports = |is: &Option<Is<Vec<Range<u16>>>>| {
+            is.as_ref().map(|is| {
+                let ranges = is.value.iter().map(|(from, to)| (u128::from(*from), u128::from(*to)));
+                within(is.not, normal(ranges.collect()), WORDS)
+            })
+        };
+        let neither =
+            || ports(&matches.any_ports).filter(|_| matches.any_ports.as_ref().is_some_and(|is| is.not));
+        let interfaces = |all: &[Is<Arc<BTreeSet<u32>>>]| {
+            let each = all.iter().map(|is| {
+                let ranges = is.value.iter().map(|index| (u128::from(*index), u128::from(*index)));
+                within(is.not, normal(ranges.collect()), WORDS)
+            });
+            each.reduce(|a, b| both(&a, &b))
+        };
+        match number {
+            dimension::SRC => addresses(&matches.src),
+            dimension::DST => addresses(&matches.dst),
+            dimension::SRC_PORT => join(ports(&matches.src_ports), neither()),
+            dimension::DST_PORT => join(ports(&matches.dst_ports), neither()),
+            dimension::ANY_PORT => ports(&matches.any_ports).filter(|_| neither().is_none()),
+            dimension::IN => interfaces(&matches.input),
+            dimension::OUT => interfaces(&matches.output),
+            dimension::CONNECTION_MARK => one(&matches.connection_mark),
+            dimension::PACKET_MARK => one(&matches.packet_mark),
+            _ => one(&matches.routing_mark),
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule, chain: usize, ranges: &[u32], bits: &[Option<u16>]) -> Cell {
+        let number = if chain < chain::COUNT as usize { chain as u8 } else { chain::OWN };
+        let mut cell = RuleCell {
+            flags: if rule.log { rule_flag::LOG } else { 0 },
+            chain: number,
+            key: rule.key.number(),
+            text: rule.text,
+            ..RuleCell::default()
+        };
+        cell.action = match &rule.action {
+            Action::Accept => action::ACCEPT,
+            Action::Drop => action::DROP,
+            Action::Reject(kind) => {
+                cell.reject = *kind;
+                action::REJECT
+            }
+            Action::Jump(target) => match target.and_then(|chain| ranges.get(chain)) {
+                Some(range) if range & 0xffff != range >> 16 => {
+                    cell.target = *range;
+                    action::JUMP
+                }
+                _ => action::PASSTHROUGH,
+            },
+            Action::Return => action::RETURN,
+            Action::Passthrough => action::PASSTHROUGH,
+            Action::AddSrc(list, timeout_s) | Action::AddDst(list, timeout_s) => {
+                (cell.target, cell.timeout_s) = (*list, *timeout_s);
+                if matches!(rule.action, Action::AddSrc(..)) { action::ADD_SRC } else { action::ADD_DST }
+            }
+            Action::Fasttrack => action::FASTTRACK,
+            Action::Notrack => action::NOTRACK,
+            Action::Nat(nat) => {
+                cell.target = self.cells.push(nat.cell());
+                action::NAT
+            }
+        };
+        let mut matchers = matchers(&rule.matches);
+        let lists = [(matcher::SRC_LIST, rule.matches.src_list), (matcher::DST_LIST, rule.matches.dst_list)];
+        for (bit, is) in lists {
+            let Some(is) = is else { continue };
+            let (Some(list), Some(Some(place))) = (self.rules.lists.get(is.value), bits.get(is.value)) else {
+                continue;
+            };
+            present(&mut matchers, bit, is.not);
+            match bit {
+                matcher::SRC_LIST => (matchers.src_list, matchers.src_list_bit) = (list.id, *place),
+                _ => (matchers.dst_list, matchers.dst_list_bit) = (list.id, *place),
+            }
+        }
+        if let Some(limits) = limits(&rule.matches, &mut matchers) {
+            matchers.limits = self.cells.push(limits.cell());
+        }
+        if matchers.present != 0 {
+            cell.matchers = self.cells.push(matchers.cell());
+        }
+        cell.cell()
+    }
+}
+
+/// Whether a rule takes a value; None where it does not care.
+type Takes = fn(&Matches, u32) -> Option<bool>;
+
+fn takes_protocol(matches: &Matches, value: u32) -> Option<bool> {
+    matches.protocol.map(|is| (u32::from(is.value) == value) != is.not)
+}
+
+fn takes_state(matches: &Matches, value: u32) -> Option<bool> {
+    let nat_bits = (nat_state::SRCNAT | nat_state::DSTNAT) & value as u8;
+    let state = matches.state.map(|is| (is.value >> (value >> 2) & 1 != 0) != is.not);
+    let nat = matches.nat_state.map(|is| (is.value & nat_bits != 0) != is.not);
+    (state.is_some() || nat.is_some()).then(|| state.unwrap_or(true) && nat.unwrap_or(true))
+}
+
+fn takes_type(matches: &Matches, value: u32) -> Option<bool> {
+    let takes = |is: Option<Is<u8>>, number: u32| is.map(|is| (is.value >> number & 1 != 0) != is.not);
+    let (src, dst) = (takes(matches.src_type, value >> 3), takes(matches.dst_type, value & 7));
+    (src.is_some() || dst.is_some()).then(|| src.unwrap_or(true) && dst.unwrap_or(true))
+}
+
+/// The ranges, or what is between them.
+fn within(not: bool, ranges: Ranges, last: u128) -> Ranges {
+    if !not {
+        return ranges;
+    }
+    let mut rest = Ranges::new();
+    let mut next = Some(0);
+    for (from, to) in ranges {
+        if let Some(start) = next.filter(|start| *start < from) {
+            rest.push((start, from - 1));
+        }
+        next = (to < last).then(|| to + 1);
+    }
+    rest.extend(next.map(|start| (start, last)));
+    rest
+}
+
+/// In ascending order, and joined where they meet.
+pub fn normal(mut ranges: Ranges) -> Ranges {
+    ranges.sort_unstable();
+    let mut joined: Ranges = Vec::with_capacity(ranges.len());
+    for (from, to) in ranges {
+        match joined.last_mut() {
+            Some((_, end)) if *end == u128::MAX || from <= *end + 1 => *end = to.max(*end),
+            _ => joined.push((from, to)),
+        }
+    }
+    joined
+}
+
+/// What is in both.
+fn both(a: &Ranges, b: &Ranges) -> Ranges {
+    let mut common = Ranges::new();
+    for (from, to) in a {
+        for (other_from, other_to) in b {
+            let (from, to) = (*from.max(other_from), *to.min(other_to));
+            if from <= to {
+                common.push((from, to));
+            }
+        }
+    }
+    normal(common)
+}
+
+fn join(a: Option<Ranges>, b: Option<Ranges>) -> Option<Ranges> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(both(&a, &b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn present(matchers: &mut Matchers, bit: u32, not: bool) {
+    matchers.present |= bit;
+    if not {
+        matchers.negated |= bit;
+    }
+}
+
+fn matchers(matches: &Matches) -> Matchers {
+    let mut cell = Matchers::default();
+    if let Some(flags) = matches.tcp_flags {
+        present(&mut cell, matcher::TCP_FLAGS, false);
+        (cell.tcp_mask, cell.tcp_value) = (flags.mask, flags.value);
+    }
+    if let Some(Is { not, value }) = matches.icmp {
+        present(&mut cell, matcher::ICMP, not);
+        cell.icmp_type = value.kind;
+        (cell.icmp_code_from, cell.icmp_code_to) = value.codes;
+    }
+    if let Some(fragment) = matches.fragment {
+        present(&mut cell, matcher::FRAGMENT, false);
+        cell.fragment = fragment.into();
+    }
+    if let Some(Is { not, value }) = matches.size {
+        present(&mut cell, matcher::SIZE, not);
+        (cell.size_from, cell.size_to) = value;
+    }
+    if let Some(Is { not, value }) = matches.ttl {
+        present(&mut cell, matcher::TTL, not);
+        (cell.ttl_from, cell.ttl_to) = value;
+    }
+    if let Some(Is { not, value }) = matches.dscp {
+        present(&mut cell, matcher::DSCP, not);
+        cell.dscp = value;
+    }
+    if let Some(Is { not, value }) = matches.src_mac {
+        present(&mut cell, matcher::SRC_MAC, not);
+        cell.src_mac = value;
+    }
+    cell
+}
+
+fn limits(matches: &Matches, matchers: &mut Matchers) -> Option<Limits> {
+    let mut cell = Limits::default();
+    if let Some(Is { not, value }) = matches.connection_limit {
+        present(matchers, matcher::CONNECTION_LIMIT, not);
+        (cell.connections, cell.connections_prefix) = (value.count, value.prefix_length.into());
+    }
+    if let Some(Is { not, value }) = matches.dst_limit {
+        present(matchers, matcher::DST_LIMIT, not);
+        (cell.dst_limit, cell.key, cell.expire_s) = (rate(&value.limit), value.key, value.expire_s);
+    }
+    if let Some(Is { not, value }) = matches.limit {
+        present(matchers, matcher::LIMIT, not);
+        cell.limit = rate(&value);
+    }
+    let any = matchers.present & (matcher::CONNECTION_LIMIT | matcher::DST_LIMIT | matcher::LIMIT) != 0;
+    any.then_some(cell)
+}
+
+/// A rate of 0 lets the burst pass and then, for all practical purposes, nothing.
+fn rate(limit: &Limit) -> Rate {
+    /// A packet's 2^22 bits at this cost stay inside a word.
+    const COST_MAX: u128 = 1 << 41;
+    /// A hundred years in nanoseconds, to which a clock can be added.
+    const BURST_MAX: u128 = 1 << 61;
+    let time_ns = u128::from(limit.time_ms) * 1_000_000;
+    let cost = (time_ns << 16).checked_div(limit.count.into()).unwrap_or(u128::MAX);
+    let cost = if limit.bits { cost.min(COST_MAX) } else { cost.min(BURST_MAX) };
+    let burst_ns = ((cost * u128::from(limit.burst.max(1))) >> 16).min(BURST_MAX);
+    Rate { cost: cost as u64, burst_ns: burst_ns as u64 | if limit.bits { Rate::BITS } else { 0 } }
+}
