@@ -16,6 +16,7 @@ pub mod cursor;
 pub mod facts;
 pub mod hash;
 pub mod maps;
+pub mod nat;
 pub mod parse;
 pub mod rules;
 pub mod tuple;

@@ -677,6 +677,20 @@ fn what_strangers_send_does_not_spoil_the_record() {
 }
 
 #[test]
+fn only_what_was_sent_can_be_quoted() {
+    let mut line = established();
+    line.fast(CLIENT, 1, 1, 1000);
+    for (offset, expected) in
+        [(0, true), (1, true), (1001, true), (1002, false), (0x4000_0000, false), (0xc000_0000, false)]
+    {
+        assert_eq!(line.client.may_have_sent(&line.server, C.wrapping_add(offset)), expected, "{offset:#x}");
+    }
+    let mut line = closed();
+    line.c(ACK, 100, 200, 50);
+    assert!(line.client.may_have_sent(&line.server, 0x4000_0000), "its beginning was not seen");
+}
+
+#[test]
 fn data_sent_again_and_again_is_stuck() {
     let mut line = established();
     line.fast(SERVER, 1, 1, 0);

@@ -216,6 +216,13 @@ impl Direction {
         self.flags & ZERO_WINDOW != 0 || (self.flags & RETRANS == RETRANS && self.is_unacked(partner))
     }
 
+    /// Whether this side may have sent `seq` lately: an ICMP error that quotes anything else is invented (RFC 5927, 4.1).
+    #[inline(always)]
+    pub fn may_have_sent(&self, partner: &Direction, seq: u32) -> bool {
+        self.flags & LIBERAL != 0
+            || !(before(self.end, seq) || before(seq, self.end.wrapping_sub(partner.span() << 1)))
+    }
+
     #[inline(always)]
     pub(super) fn forget(&mut self) {
         self.pending = 0;
