@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use config::script::{Globals, Limits, Script};
+use config::script::{Globals, Limits, Rights, Script, Start, Variables};
 use config::{Errors, Tree};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -54,6 +54,21 @@ struct Runs {
 struct Running {
     script: String,
     started: Timestamp,
+}
+
+/// A script that is to run: what it is called, told and allowed.
+#[derive(Default)]
+pub struct Run {
+    pub name: String,
+    pub given: Variables,
+    pub rights: Rights,
+}
+
+impl Run {
+    /// Without variables, with every right.
+    pub fn named(name: &str) -> Run {
+        Run { name: name.to_owned(), ..Run::default() }
+    }
 }
 
 /// What all scripts of the router share.
@@ -126,7 +141,7 @@ impl Scripts {
     /// Runs a script on a thread of its own; tells the text it put out, or why it failed, to whoever waits.
     pub fn start(
         self: &Arc<Self>,
-        name: &str,
+        run: Run,
         script: Script,
         done: Option<oneshot::Sender<Result<String, Errors>>>,
     ) -> Result<u32, String> {
@@ -136,14 +151,16 @@ impl Scripts {
             if jobs.len() >= MAX_JOBS {
                 return Err("failure: too many scripts run already".into());
             }
-            jobs.insert(number, Running { script: name.to_owned(), started: Timestamp::now() });
+            jobs.insert(number, Running { script: run.name.clone(), started: Timestamp::now() });
         }
-        let (scripts, name) = (Arc::clone(self), name.to_owned());
+        let scripts = Arc::clone(self);
         let work = move || {
-            let host = host::World::new(Arc::clone(&scripts), &name);
+            let Run { name, given, rights } = run;
+            let host = host::World::new(Arc::clone(&scripts), &name, rights);
+            let start = Start { limits: LIMITS, given, rights };
             let mut tree = scripts.current().1;
             let rows = rows::OfScripts(&scripts);
-            let result = script.run(&mut tree, &rows, Box::new(host), &scripts.globals, LIMITS);
+            let result = script.run(&mut tree, &rows, Box::new(host), &scripts.globals, start);
             locked(&scripts.jobs).remove(&number);
             if let Err(errors) = &result {
                 let line = format!("script error in {name}: {}", first(errors));
@@ -169,7 +186,7 @@ impl Scripts {
     pub async fn finish(self: &Arc<Self>, name: &str, script: Script) -> Result<String, Errors> {
         let (done, result) = oneshot::channel();
         let no_place = |message: String| Errors::from(config::Error::new(config::Span::default(), message));
-        self.start(name, script, Some(done)).map_err(no_place)?;
+        self.start(Run::named(name), script, Some(done)).map_err(no_place)?;
         result.await.unwrap_or_else(|_| Err(no_place("script was ended".into())))
     }
 }

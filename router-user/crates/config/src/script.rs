@@ -8,16 +8,20 @@ mod codec;
 mod convert;
 mod dsv;
 mod eval;
+mod files;
 mod hook;
 mod host;
 mod json;
+mod net;
 mod operator;
 mod pattern;
 mod rehearsal;
+mod rights;
 mod run;
 mod state;
 mod text;
 mod value;
+mod world;
 
 use std::sync::Arc;
 
@@ -26,10 +30,13 @@ pub use hook::{Variables, typical};
 pub use host::{Host, Nowhere};
 pub(crate) use pattern::is_match;
 
+pub use rights::Rights;
+use run::is_outside;
 pub(crate) use run::{Stop, is_scripted};
 pub(crate) use state::State;
 pub use state::{Globals, Limits};
 pub(crate) use value::{Value, to_bytes as bytes};
+pub use world::{Echo, Fetch, Fetched, Ping};
 
 use rehearsal::{Known, Rehearsal};
 
@@ -47,6 +54,14 @@ const MAX_ELEMENTS: usize = 100_000;
 /// A script that was read without errors.
 #[derive(Clone, Debug)]
 pub struct Script(Arc<Block>);
+
+/// How a script begins.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    pub limits: Limits,
+    pub given: Variables,
+    pub rights: Rights,
+}
 
 impl Script {
     pub fn parse(source: &str) -> Result<Script, Errors> {
@@ -72,7 +87,7 @@ impl Script {
         fn needs(statements: &[Statement]) -> bool {
             statements.iter().any(|statement| match &statement.kind {
                 StatementKind::Call(_) => true,
-                StatementKind::Command(command) => is_scripted(command),
+                StatementKind::Command(command) => is_scripted(command) || is_outside(command),
                 StatementKind::Block(block) => needs(&block.statements),
                 StatementKind::Menu(_) | StatementKind::Bad(_) => false,
             })
@@ -119,9 +134,12 @@ impl Script {
         rows: &dyn Rows,
         host: Box<dyn Host + 'h>,
         globals: &Globals,
-        limits: Limits,
+        start: Start,
     ) -> Result<Output, Errors> {
-        let mut session = Session::with(tree, rows, State::new(host, globals.clone(), limits));
+        let mut state = State::new(host, globals.clone(), start.limits);
+        state.declare_all(start.given);
+        state.rights = start.rights;
+        let mut session = Session::with(tree, rows, state);
         session.script.live = true;
         session.console = true;
         self.statements_of(&mut session)?;

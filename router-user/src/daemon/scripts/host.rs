@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Tree;
-use config::script::{Host, Script};
+use config::script::{Host, Rights, Script};
 use tokio::sync::oneshot;
 
-use super::{Commit, Scripts};
+use super::{Commit, Run, Scripts};
 
 pub struct World {
     scripts: Arc<Scripts>,
     name: String,
+    rights: Rights,
     /// The configuration that the command at work began with.
     generation: u64,
 }
 
 impl World {
-    pub fn new(scripts: Arc<Scripts>, name: &str) -> World {
-        World { scripts, name: name.to_owned(), generation: 0 }
+    pub fn new(scripts: Arc<Scripts>, name: &str, rights: Rights) -> World {
+        World { scripts, name: name.to_owned(), rights, generation: 0 }
     }
 }
 
@@ -55,7 +56,8 @@ impl Host for World {
     }
 
     fn execute(&mut self, script: Script) -> Result<u32, String> {
-        self.scripts.start(&self.name, script, None)
+        let run = Run { rights: self.rights, ..Run::named(&self.name) };
+        self.scripts.start(run, script, None)
     }
 
     fn random(&mut self) -> u64 {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::script::Script;
+use config::script::{Rights, Script};
 use config::{Item, Tree};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Runs, Scripts, locked};
+use super::{Run, Runs, Scripts, locked};
 
 /// `start-time=startup` means so long after the router began.
 const STARTUP: SignedDuration = SignedDuration::from_secs(3);
@@ -60,7 +60,8 @@ fn look(
             runs.last = Some(now);
             runs.next = following(*runs, &entry, now);
             drop(all);
-            fire(scripts, tree, &name, &item.text("on-event").unwrap_or_default());
+            let run = Run { rights: Rights::of_item(item), ..Run::named(&name) };
+            fire(scripts, tree, run, &item.text("on-event").unwrap_or_default());
         }
         entries.insert(name, entry);
     }
@@ -106,28 +107,36 @@ fn following(runs: Runs, entry: &Entry, now: Timestamp) -> Option<Timestamp> {
     last.checked_add(SignedDuration::from_millis(steps)).ok()
 }
 
-/// `on-event` names a script, or is one.
-fn fire(scripts: &Arc<Scripts>, tree: &Tree, name: &str, event: &str) {
-    let stored = tree.items("system/script").find(|item| item.text("name").as_deref() == Some(event));
-    let source = match stored {
-        Some(item) => {
-            scripts.ran(event);
-            item.text("source").unwrap_or_default()
-        }
-        None => event.to_owned(),
-    };
+/// Runs what an event gives: the name of a stored script, or a script.
+pub(super) fn fire(scripts: &Arc<Scripts>, tree: &Tree, run: Run, event: &str) {
+    let stored = tree.items("system/script").any(|item| item.text("name").as_deref() == Some(event));
+    // A stored script asks for its own rights, as it does when it is run by name.
+    let source = if stored { format!("/system script run {}", quoted(event)) } else { event.to_owned() };
+    let name = run.name.clone();
     let begun = Script::parse(&source)
         .map_err(|errors| super::first(&errors))
-        .and_then(|script| scripts.start(name, script, None).map(drop));
+        .and_then(|script| scripts.start(run, script, None).map(drop));
     if let Err(message) = begun {
-        tracing::warn!(target: "script", "scheduler {name}: {message}");
-        scripts.log("script,error", &format!("scheduler {name}: {message}"));
+        tracing::warn!(target: "script", "{name}: {message}");
+        scripts.log("script,error", &format!("{name}: {message}"));
     }
+}
+
+/// A text as a string of the language.
+fn quoted(text: &str) -> String {
+    let escaped =
+        text.chars().flat_map(|c| matches!(c, '"' | '\\' | '$').then_some('\\').into_iter().chain([c]));
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_name_can_be_quoted() {
+        assert_eq!(quoted("a \"b\" $c \\"), r#""a \"b\" \$c \\""#);
+    }
 
     fn at(text: &str) -> Timestamp {
         let time: DateTime = text.parse().unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::array::Array;
 use super::code::{Body, Code};
+use super::rights::{self, Rights};
 use super::run::{Flow, Stop, missing, nanoseconds, variable};
 use super::value::Value;
 use super::{Script, codec, convert, dsv, json, text};
@@ -36,6 +37,8 @@ impl Session<'_> {
             ("terminal", "inkey") => Ok(Value::Num(65_535)),
             ("terminal", _) => Ok(Value::Nothing),
             ("system/script", "run") => self.run_stored(command, span),
+            ("tool", "ping") => self.remote(command, span, Self::ping),
+            ("tool", "fetch") => self.remote(command, span, Self::fetch),
             ("", name) => self.language_command(command, name, span),
             (_, name) => self.outside(name, span),
         }
@@ -110,7 +113,10 @@ impl Session<'_> {
             "rndnum" => self.random_number(command, span),
             "rndstr" => self.random_text(command, span),
             "nothing" | "beep" => Ok(Value::Nothing),
-            "import" | "ping" | "undo" | "redo" | "grep" => self.outside(name, span),
+            "grep" => self.grep(command, span),
+            "ping" => self.remote(command, span, Self::ping),
+            "import" => self.remote(command, span, Self::import_file),
+            "undo" | "redo" => self.remote(command, span, Self::step_back),
             _ => {
                 let value = self.function(command, name, span)?;
                 self.made(value, span)
@@ -118,7 +124,29 @@ impl Session<'_> {
         }
     }
 
-    /// A command that reaches beyond the configuration and is not built. Where a file is read, it is passed over.
+    /// A command that reaches beyond the configuration. Where a file is read, it is passed over.
+    fn remote(
+        &mut self,
+        command: &ast::Command,
+        span: Span,
+        work: fn(&mut Self, &ast::Command, Span) -> Flow<Value>,
+    ) -> Flow<Value> {
+        match self.script.live {
+            true => {
+                self.allowed(command, span)?;
+                work(self, command, span)
+            }
+            false => self.outside(&command.name, span),
+        }
+    }
+
+    /// `/undo`, `/redo`
+    fn step_back(&mut self, command: &ast::Command, span: Span) -> Flow<Value> {
+        let told = self.script.host.step(&command.name).map_err(|message| Stop::new(span, message))?;
+        self.print(&told, span)?;
+        Ok(Value::Nothing)
+    }
+
     fn outside(&mut self, name: &str, span: Span) -> Flow<Value> {
         if self.script.live && !self.script.trying {
             return Err(Stop::new(span, format!("failure: {name} is not possible here yet")));
@@ -175,25 +203,13 @@ impl Session<'_> {
                 codec::convert(&value, &from, &to, &transform)
             }
             "serialize" => {
-                let options = self.word(command, "options")?.unwrap_or_default();
-                let has = |option: &str| options.split([',', ';']).any(|o| o == option);
-                match self.word(command, "to")?.unwrap_or_default().as_str() {
-                    "json" => Ok(json::write(
-                        &value,
-                        json::Options {
-                            pretty: has("json.pretty"),
-                            no_string_conversion: has("json.no-string-conversion"),
-                        },
-                    )),
-                    "dsv" => {
-                        let order = self.argument(command, "order")?.map(|order| convert::to_array(&order));
-                        let order = match &order {
-                            Some(Value::Array(names)) => names.list(),
-                            _ => &[],
-                        };
-                        dsv::write(&value, &self.delimiter(command)?, order)
+                let written = self.serialized(command, &value)?;
+                match (self.word(command, "file-name")?, written) {
+                    (Some(name), Ok(text)) if self.script.live => {
+                        let stored = self.script.host.write_file(&name, &text.to_bytes());
+                        stored.map(|()| Value::Nothing).map_err(Fault::new)
                     }
-                    _ => Err(Fault::new("input does not match any value of to")),
+                    (_, written) => written,
                 }
             }
             "deserialize" => {
@@ -209,12 +225,37 @@ impl Session<'_> {
         })
     }
 
+    fn serialized(&mut self, command: &ast::Command, value: &Value) -> Flow<Result<Value, Fault>> {
+        Ok({
+            let options = self.word(command, "options")?.unwrap_or_default();
+            let has = |option: &str| options.split([',', ';']).any(|o| o == option);
+            match self.word(command, "to")?.unwrap_or_default().as_str() {
+                "json" => Ok(json::write(
+                    value,
+                    json::Options {
+                        pretty: has("json.pretty"),
+                        no_string_conversion: has("json.no-string-conversion"),
+                    },
+                )),
+                "dsv" => {
+                    let order = self.argument(command, "order")?.map(|order| convert::to_array(&order));
+                    let order = match &order {
+                        Some(Value::Array(names)) => names.list(),
+                        _ => &[],
+                    };
+                    dsv::write(value, &self.delimiter(command)?, order)
+                }
+                _ => Err(Fault::new("input does not match any value of to")),
+            }
+        })
+    }
+
     fn delimiter(&mut self, command: &ast::Command) -> Flow<Vec<u8>> {
         let given = self.argument(command, "delimiter")?;
         Ok(given.map_or_else(|| b",".to_vec(), |value| value.to_bytes().to_vec()))
     }
 
-    fn word(&mut self, command: &ast::Command, name: &str) -> Flow<Option<String>> {
+    pub(super) fn word(&mut self, command: &ast::Command, name: &str) -> Flow<Option<String>> {
         Ok(self.argument(command, name)?.map(|value| value.to_text()))
     }
 
@@ -222,7 +263,7 @@ impl Session<'_> {
         self.argument(command, name)?.ok_or_else(|| missing(span, name))
     }
 
-    fn print(&mut self, line: &str, span: Span) -> Flow<()> {
+    pub(super) fn print(&mut self, line: &str, span: Span) -> Flow<()> {
         if self.out.len() + line.len() > MAX_OUTPUT {
             self.script.ended = true;
             return Err(Stop::new(span, "script was ended: it puts out too much"));
@@ -280,7 +321,7 @@ impl Session<'_> {
     }
 
     /// A text as code.
-    fn compile(&mut self, source: &str, span: Span) -> Flow<Value> {
+    pub(super) fn compile(&mut self, source: &str, span: Span) -> Flow<Value> {
         let cost = u64::try_from(source.len() / 4).unwrap_or(u64::MAX);
         self.script.step(cost).map_err(|fault| Stop::at(fault, span))?;
         let script = Script::parse(source).map_err(|errors| {
@@ -310,9 +351,17 @@ impl Session<'_> {
             };
             let name = item.text("name").unwrap_or_default();
             let source = item.text("source").unwrap_or_default();
+            let own = Rights::of_item(item);
+            let free = item.effective("dont-require-permissions") == Some(&crate::Value::Bool(true));
+            if !free && command.arg("use-script-permissions").is_none() && !self.script.rights.covers(own) {
+                return Err(Stop::at(rights::refused(), span));
+            }
             self.script.host.started(&name);
             let code = self.compile(&source, span)?;
-            last = self.call_value(&code, Vec::new(), span)?;
+            let before = std::mem::replace(&mut self.script.rights, own);
+            let done = self.call_value(&code, Vec::new(), span);
+            self.script.rights = before;
+            last = done?;
         }
         Ok(last)
     }

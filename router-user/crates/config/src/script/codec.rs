@@ -1,5 +1,9 @@
 //! `:convert`: bytes between their written forms, and transformations of them.
 
+use md5::{Digest, Md5};
+use sha1::Sha1;
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+
 use super::value::{Value, to_bytes};
 use crate::error::Fault;
 
@@ -10,7 +14,23 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Reads `value` as `from`, changes the bytes as `transform` says, and writes them as `to`; `raw` where not given.
 pub(crate) fn convert(value: &Value, from: &str, to: &str, transform: &str) -> Result<Value, Fault> {
     let bytes = read(value, from)?;
+    if let Some(digest) = digest(&bytes, transform) {
+        // A digest is shown in hexadecimal where no other form is asked for.
+        return write(&digest, if to == "raw" { "hex" } else { to });
+    }
     write(&change(bytes, transform)?, to)
+}
+
+fn digest(bytes: &[u8], transform: &str) -> Option<Vec<u8>> {
+    Some(match transform {
+        "md5" => Md5::digest(bytes).to_vec(),
+        "sha1" => Sha1::digest(bytes).to_vec(),
+        "sha224" => Sha224::digest(bytes).to_vec(),
+        "sha256" => Sha256::digest(bytes).to_vec(),
+        "sha384" => Sha384::digest(bytes).to_vec(),
+        "sha512" => Sha512::digest(bytes).to_vec(),
+        _ => return None,
+    })
 }
 
 fn read(value: &Value, form: &str) -> Result<Vec<u8>, Fault> {
@@ -96,9 +116,6 @@ fn change(mut bytes: Vec<u8>, transform: &str) -> Result<Vec<u8>, Fault> {
         "lf" => bytes = super::convert::line_ends(&Value::bytes(bytes), b"\n").to_bytes().to_vec(),
         "crlf" => bytes = super::convert::line_ends(&Value::bytes(bytes), b"\r\n").to_bytes().to_vec(),
         "ed" => bytes.chunks_exact_mut(2).for_each(<[u8]>::reverse),
-        "md5" | "sha512" => {
-            return Err(Fault::new(format!("transform {transform} is not supported here")));
-        }
         _ => return Err(Fault::new("input does not match any value of transform")),
     }
     Ok(bytes)
@@ -246,6 +263,22 @@ mod tests {
             assert_eq!(convert(&Value::str("aBc"), "raw", "raw", transform).unwrap(), Value::str(expected));
         }
         assert!(convert(&Value::str("a"), "raw", "raw", "sideways").is_err());
+    }
+
+    /// The digests of `abc`: RFC 1321, appendix A.5; FIPS 180-4's examples.
+    #[test]
+    fn digests() {
+        for (transform, start) in [
+            ("md5", "900150983cd24fb0d6963f7d28e17f72"),
+            ("sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+            ("sha256", "ba7816bf8f01cfea414140de5dae2223"),
+            ("sha512", "ddaf35a193617abacc417349ae204131"),
+        ] {
+            let digest = convert(&Value::str("abc"), "raw", "raw", transform).unwrap().to_text();
+            assert!(digest.starts_with(start), "{transform}: {digest}");
+        }
+        let base64 = convert(&Value::str("abc"), "raw", "base64", "md5").unwrap();
+        assert_eq!(base64, Value::str("kAFQmDzST7DWlj99KOF/cg=="));
     }
 
     #[test]

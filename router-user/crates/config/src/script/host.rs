@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Script;
+use super::world::{Echo, Fetch, Fetched, Ping};
 use crate::tree::Tree;
 
 /// The world of a script. An error's text is shown as the script's error.
@@ -29,6 +30,29 @@ pub trait Host {
     fn execute(&mut self, script: Script) -> Result<u32, String>;
 
     fn random(&mut self) -> u64;
+
+    /// Sends echo requests and waits for the answers.
+    fn ping(&mut self, _ping: &Ping) -> Result<Vec<Echo>, String> {
+        Err("failure: ping is not possible here".into())
+    }
+
+    fn fetch(&mut self, _fetch: &Fetch) -> Result<Fetched, String> {
+        Err("failure: fetch is not possible here".into())
+    }
+
+    /// A file of the router.
+    fn read_file(&mut self, _name: &str) -> Result<Vec<u8>, String> {
+        Err("Cannot open import file, file does not exist".into())
+    }
+
+    fn write_file(&mut self, _name: &str, _content: &[u8]) -> Result<(), String> {
+        Err("failure: files can not be written here".into())
+    }
+
+    /// Takes the last change back (`undo`), or makes it again (`redo`); tells which it was.
+    fn step(&mut self, word: &str) -> Result<String, String> {
+        Err(format!("failure: {word} is not possible here"))
+    }
 
     /// What `:jobname` says.
     fn job(&self) -> String {

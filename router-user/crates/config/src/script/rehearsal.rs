@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Script;
 use super::host::{Host, Nowhere};
+use super::world::{Echo, Fetch, Fetched, Ping};
 use crate::print::{Row, Rows};
 use crate::tree::Item;
 
@@ -36,6 +37,33 @@ impl Host for Rehearsal {
 
     fn random(&mut self) -> u64 {
         self.0.random()
+    }
+
+    fn ping(&mut self, ping: &Ping) -> Result<Vec<Echo>, String> {
+        let echo = Echo {
+            from: Some(ping.address),
+            size_bytes: ping.size_bytes,
+            ttl: 64,
+            time: Some(Duration::from_millis(1)),
+            status: String::new(),
+        };
+        Ok(vec![echo; usize::try_from(ping.count).unwrap_or(1)])
+    }
+
+    fn fetch(&mut self, _fetch: &Fetch) -> Result<Fetched, String> {
+        Ok(Fetched { status: 200, ..Fetched::default() })
+    }
+
+    fn read_file(&mut self, _name: &str) -> Result<Vec<u8>, String> {
+        Ok(Vec::new())
+    }
+
+    fn write_file(&mut self, _name: &str, _content: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn step(&mut self, _word: &str) -> Result<String, String> {
+        Ok(String::new())
     }
 }
 

@@ -7,6 +7,7 @@ use super::array::Array;
 use super::code::Body;
 use super::convert;
 use super::operator::{equal, truth};
+use super::rights;
 use super::value::{SECOND, Value, count};
 use crate::ast::{self, Arg, Expr, Op, Statement, StatementKind};
 use crate::cond::Cond;
@@ -70,7 +71,11 @@ impl Session<'_> {
                 Some(error) => Error::clone(error).into(),
                 None => Error::new(span, format!("bad command name {}", bad.word)).into(),
             })),
-            StatementKind::Command(command) if is_scripted(command) => self.builtin(command, span),
+            StatementKind::Command(command)
+                if is_scripted(command) || (self.script.live && is_outside(command)) =>
+            {
+                self.builtin(command, span)
+            }
             StatementKind::Command(command) => {
                 self.menu_command(command, span).map(|operand| as_value(&operand))
             }
@@ -81,6 +86,7 @@ impl Session<'_> {
     /// all.
     pub(crate) fn menu_command(&mut self, command: &ast::Command, span: Span) -> Flow<Operand> {
         self.script.step(COMMAND_STEPS).map_err(|fault| Stop::at(fault, span))?;
+        self.allowed(command, span)?;
         let careful = self.script.live || self.script.catching > 0;
         if self.script.live {
             self.script.host.refresh(self.tree);
@@ -113,6 +119,14 @@ impl Session<'_> {
             _ => self.changed |= changed,
         }
         result.map_err(Stop::Fail)
+    }
+
+    /// Refuses a command that the script has no right to.
+    pub(super) fn allowed(&self, command: &ast::Command, span: Span) -> Flow<()> {
+        match self.script.rights.covers(rights::needed(command)) {
+            true => Ok(()),
+            false => Err(Stop::at(rights::refused(), span)),
+        }
     }
 
     /// Runs statements with variables of their own; the value of the last one is theirs.
@@ -516,6 +530,11 @@ pub(crate) fn is_scripted(command: &ast::Command) -> bool {
         _ => false,
     };
     command.builtin || of_menu
+}
+
+/// A command that reaches other hosts: no part of a configuration, so files pass over it.
+pub(crate) fn is_outside(command: &ast::Command) -> bool {
+    command.menu == "tool" && matches!(command.name.as_str(), "fetch" | "ping")
 }
 
 /// The value that a command of a menu gives.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hook::Variables;
 use super::host::Host;
+use super::rights::Rights;
 use super::value::Value;
 use crate::error::Fault;
 use crate::tree::ItemId;
@@ -112,6 +113,7 @@ pub(crate) struct State<'h> {
     pub live: bool,
     /// Nothing outside is to be done: the script is only tried.
     pub trying: bool,
+    pub rights: Rights,
     /// The item that a condition is tried on.
     pub item: Option<(&'static crate::schema::Menu, ItemId)>,
 }
@@ -131,6 +133,7 @@ impl<'h> State<'h> {
             catching: 0,
             live: false,
             trying: false,
+            rights: Rights::default(),
             item: None,
         }
     }
@@ -152,6 +155,13 @@ impl<'h> State<'h> {
                 let hint = format!("it took more than {} steps without a :delay", self.limits.steps);
                 Err(self.end("script was ended: it runs too long", hint))
             }
+        }
+    }
+
+    /// What is done by others takes their time.
+    pub fn rested_outside(&mut self) {
+        if self.host.rests() {
+            self.rested();
         }
     }
 

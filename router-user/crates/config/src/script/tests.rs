@@ -60,6 +60,47 @@ impl Host for World {
         "test".into()
     }
 
+    /// Every second request is answered.
+    fn ping(&mut self, ping: &Ping) -> Result<Vec<Echo>, String> {
+        let echo = |n| Echo {
+            from: (n % 2 == 0).then_some(ping.address),
+            size_bytes: ping.size_bytes,
+            ttl: 64,
+            time: (n % 2 == 0).then_some(Duration::from_millis(2)),
+            status: if n % 2 == 0 { String::new() } else { "timeout".into() },
+        };
+        Ok((0..ping.count).map(echo).collect())
+    }
+
+    /// Answers with what it was asked.
+    fn fetch(&mut self, fetch: &Fetch) -> Result<Fetched, String> {
+        if fetch.url.ends_with("missing") {
+            return Ok(Fetched { status: 404, ..Fetched::default() });
+        }
+        let body = format!("{} {} {:?} ", fetch.method, fetch.url, fetch.headers).into_bytes();
+        let body = [body, fetch.body.clone()].concat();
+        Ok(Fetched { status: 200, headers: vec![("Server".into(), "test".into())], body })
+    }
+
+    fn read_file(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        match name {
+            "b.rsc" => Ok(b"# a bridge\n/interface bridge\nadd name=imported\n".into()),
+            "bad.rsc" => Ok(b"/interface bridge add name=c\n/interface bridge add name=(".into()),
+            "self.rsc" => Ok(b":import self.rsc".into()),
+            _ => Err("Cannot open import file, file does not exist".into()),
+        }
+    }
+
+    fn write_file(&mut self, name: &str, content: &[u8]) -> Result<(), String> {
+        self.say(format!("{name}: {}", String::from_utf8_lossy(content)));
+        Ok(())
+    }
+
+    fn step(&mut self, word: &str) -> Result<String, String> {
+        self.say(word.into());
+        Ok(format!("{word}ne\n"))
+    }
+
     fn started(&mut self, script: &str) {
         self.say(format!("started {script}"));
     }
@@ -76,7 +117,13 @@ fn put_on(tree: &mut Tree, source: &str) -> String {
         Err(errors) => return format!("unreadable: {errors}"),
     };
     let limits = Limits { steps: 400_000, ..Limits::default() };
-    match script.run(tree, &NoRows, Box::new(World::default()), &Globals::default(), limits) {
+    match script.run(
+        tree,
+        &NoRows,
+        Box::new(World::default()),
+        &Globals::default(),
+        Start { limits, ..Start::default() },
+    ) {
         Ok(output) => output.text.trim_end().replace('\n', "|"),
         Err(errors) => format!("error: {}", errors.0.first().map(|e| e.message.clone()).unwrap_or_default()),
     }
@@ -277,7 +324,7 @@ fn stored_scripts_run_each_other() {
     )
     .unwrap();
     let globals = Globals::default();
-    script.run(&mut tree, &NoRows, Box::new(host), &globals, Limits::default()).unwrap();
+    script.run(&mut tree, &NoRows, Box::new(host), &globals, Start::default()).unwrap();
     assert_eq!(*said.borrow(), ["started inner", "info: total 6", "job"]);
     assert_eq!(globals.list(), [("total".to_owned(), "6".to_owned())]);
     assert_eq!(put_on(&mut tree, "/system script run nobody"), "error: no such item");
@@ -377,4 +424,97 @@ fn what_is_tried_knows_the_clock_its_hook_and_state_that_nothing_tells() {
     let error = tried(":if ($bound = 1) do={ :error up }", Variables::default());
     assert_eq!(error, None, "without its hook it has no variable");
     assert!(tried(":if ($bound = 1) do={ :error up }", hook()).is_some());
+}
+
+#[test]
+fn other_hosts_are_asked() {
+    check(&[
+        (":put [/ping 192.0.2.1 count=3]", "2"),
+        (":put [:ping address=router.example count=1]", "1"),
+        (":if ([/tool ping 2001:db8::1 count=2 size=100 interval=100ms] = 0) do={ :put down }", ""),
+        (":put ([/ping 192.0.2.1 count=2 as-value]->1->\"status\")", "timeout"),
+        (":put [/ping nowhere.example count=1]", "error: failure: dns name does not exist"),
+        (":put [/ping 192.0.2.1 count=0]", "error: value of count out of range (1..1000)"),
+        (
+            ":put ([/tool fetch url=\"http://192.0.2.1/x\" as-value output=user]->\"data\")",
+            "GET http://192.0.2.1/x []",
+        ),
+        (
+            ":local r [/tool fetch url=\"https://h/\" http-method=put http-data=\"a=1\" http-header-field=\"A: b\" as-value output=user]; :put ($r->\"data\"); :put ($r->\"status\")",
+            "PUT https://h/ [(\"A\", \"b\")] a=1|finished",
+        ),
+        (
+            ":put ([/tool fetch mode=https url=\"h/\" as-value output=user-with-headers]->\"http-headers\")",
+            "Server: test",
+        ),
+        (":do { /tool fetch url=http://192.0.2.1/missing output=none } on-error={ :put none }", "none"),
+        ("/tool fetch url=http://192.0.2.1/missing", "error: failure: Fetch failed with status 404"),
+        ("/tool fetch url=ftp://192.0.2.1/x", "error: failure: only http and https are possible here"),
+        ("/tool fetch url=http://h/ output=paper", "error: input does not match any value of output"),
+    ]);
+    assert!(put("/ping 192.0.2.1 count=2").contains("sent=2 received=1 packet-loss=50%"));
+}
+
+#[test]
+fn files_of_the_router() {
+    let said = Rc::new(RefCell::new(Vec::new()));
+    let host = World { said: Rc::clone(&said), ..World::default() };
+    let source = "/tool fetch url=http://192.0.2.1/list.txt
+:serialize {a=1} to=json file-name=a.json
+/tool fetch url=http://192.0.2.1/x dst-path=y keep-result=no
+/undo";
+    let script = Script::parse(source).unwrap();
+    script.run(&mut Tree::new(), &NoRows, Box::new(host), &Globals::default(), Start::default()).unwrap();
+    let expected = ["list.txt: GET http://192.0.2.1/list.txt [] ", "a.json: {\"a\":1}", "undo"];
+    assert_eq!(*said.borrow(), expected);
+    let mut tree = Tree::new();
+    assert_eq!(put_on(&mut tree, "/import b.rsc"), "|Script file loaded and executed successfully");
+    assert_eq!(put_on(&mut tree, ":put [/interface bridge find name=imported]"), "*1");
+    let error = "error: Cannot open import file, file does not exist";
+    assert_eq!(put("/import file-name=none.rsc"), error);
+    assert_eq!(put(":import self.rsc"), "error: script was ended: nested too deeply");
+    let mut tree = Tree::new();
+    assert!(put_on(&mut tree, "/import bad.rsc").starts_with("error: "));
+    assert_eq!(put_on(&mut tree, ":put [:len [/interface bridge find]]"), "0");
+}
+
+#[test]
+fn lines_are_found_in_what_code_puts_out() {
+    check(&[
+        (":grep script={ :put abc; :put xyz; :put abd } pattern=\"^ab\"", "abc|abd"),
+        (":put [:grep script=\":put one; :put two\" pattern=w]", "two"),
+        (":put [:len [:grep script={ :put a; :put b } pattern=\"[ab]\" as-array]]", "2"),
+        (":put [:grep script=\":return abc\" pattern=b]", "abc"),
+        (":grep script={ :put a } pattern=\"(\"", "error: bad regular expression"),
+    ]);
+}
+
+#[test]
+fn a_script_does_what_it_has_the_rights_for() {
+    let mut tree = Tree::new();
+    let stored = "/system script
+add name=reader policy=read source=\"/ip address print; :put read\"
+add name=writer policy=read,write source=\"/interface bridge add name=b1\"
+add name=free policy=read,write dont-require-permissions=yes source=\"/interface bridge add name=b2\"
+add name=greedy policy=read source=\"/interface bridge add name=b3\"";
+    assert_eq!(put_on(&mut tree, stored), "");
+    let mut with = |rights: &str, source: &str| {
+        let start = Start { rights: Rights::of(rights), ..Start::default() };
+        let script = Script::parse(source).unwrap();
+        let world = Box::new(World::default());
+        match script.run(&mut tree, &NoRows, world, &Globals::default(), start) {
+            Ok(output) => output.text.trim_end().to_owned(),
+            Err(errors) => errors.0.first().map(|error| error.message.clone()).unwrap_or_default(),
+        }
+    };
+    let refused = "not enough permissions (9)";
+    assert!(with("read", "/system script run reader").ends_with("read"));
+    assert_eq!(with("read", "/system script run writer"), refused);
+    assert_eq!(with("read", "/system script run writer use-script-permissions"), "");
+    assert_eq!(with("read", "/system script run free"), "");
+    assert_eq!(with("read,write", "/system script run greedy"), refused);
+    assert_eq!(with("read", "/interface bridge remove b1"), refused);
+    assert_eq!(with("read,write", "/ping 192.0.2.1"), refused);
+    assert_eq!(with("read", ":do { /interface bridge add } on-error={ :put caught }"), "caught");
+    assert_eq!(with("read", ":put [:len [/interface bridge find]]"), "2");
 }
