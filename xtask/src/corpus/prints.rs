@@ -106,15 +106,25 @@ fn settings(lines: &[String]) -> Row {
 /// `print detail` and `terse`: a number, flags, an optional comment, and pairs.
 fn records(menu: &schema::Menu, lines: &[String]) -> Vec<Row> {
     let mut texts: Vec<String> = Vec::new();
-    for line in lines.iter().filter(|line| !line.starts_with("Flags:") && !line.is_empty()) {
+    let mut before = "";
+    for line in lines.iter().filter(|line| !line.starts_with("Flags:")) {
+        // Lines of the log and routes of others have no number: flags at most, and the first pair.
+        let (head, rest) = line.split_once('=').unwrap_or((line, ""));
+        let (flags, name) = head.trim().rsplit_once(' ').unwrap_or(("", head.trim()));
+        let begins = !rest.is_empty()
+            && menu.shown.first().is_some_and(|first| first == name)
+            && flags.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && (before.is_empty() || !flags.is_empty());
         match (number(line), texts.last_mut()) {
             (Some((_, rest)), _) => texts.push(rest.to_owned()),
-            (None, Some(last)) => {
+            (None, _) if begins => texts.push(format!(" {line}")),
+            (None, Some(last)) if !line.is_empty() => {
                 last.push('\n');
                 last.push_str(line);
             }
-            (None, None) => {}
+            (None, _) => {}
         }
+        before = line;
     }
     texts.iter().map(|text| record(menu, text)).collect()
 }

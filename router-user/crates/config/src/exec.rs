@@ -6,15 +6,16 @@ mod apply;
 mod check;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::ast::{self, Arg, Expr, Statement, StatementKind};
 use crate::dialect::{self, Meaning};
 use crate::error::{Error, Errors, Span};
 use crate::parser::{MAX_ERRORS, Mode, Parser};
-use crate::print::{self, Rows};
+use crate::print::{self, Row, Rows};
 use crate::schema::{self, Effect, Menu, Property};
 use crate::script::{Globals, Limits, Nowhere, State, Stop, Value, is_scripted};
-use crate::tree::{Changes, INTERFACES, ItemId, Tree};
+use crate::tree::{Changes, INTERFACES, Item, ItemId, Tree};
 use crate::types::Target;
 use crate::{ImportOptions, Note, Statement as Report, Status};
 
@@ -53,6 +54,9 @@ pub(crate) struct Command {
     pub assigns: Vec<Assign>,
 }
 
+/// A menu's number, and its items that are not configured.
+type Others = (usize, Arc<[(Item, Row)]>);
+
 /// A name that didn't exist yet when it was used.
 struct Pending {
     menu: &'static Menu,
@@ -83,6 +87,8 @@ pub(crate) struct Session<'a> {
     /// Names of items that could not be added: what refers to them is not told again.
     broken: HashSet<String>,
     pub(crate) rows: &'a dyn Rows,
+    /// Those of one menu that are not configured, while a condition is tried on them.
+    pub(crate) others: Option<Others>,
     pub(crate) script: State<'a>,
     /// Commands inside scripts and substitutions are not statements of the configuration.
     pub(crate) quiet: u32,
@@ -135,6 +141,7 @@ impl<'a> Session<'a> {
             pending: Vec::new(),
             broken: HashSet::new(),
             rows,
+            others: None,
             script,
             quiet: 0,
             inside: 0,
@@ -305,7 +312,7 @@ impl<'a> Session<'a> {
         match command.name.as_str() {
             "find" => {
                 let Some(arg) = command.arg("where") else {
-                    return Ok(Operand::Items(self.tree.all(menu).iter().map(|item| item.id()).collect()));
+                    return Ok(Operand::Items(self.all_items(menu)));
                 };
                 return self.select(menu, arg).map(Operand::Items);
             }
@@ -318,8 +325,7 @@ impl<'a> Session<'a> {
                 }
                 let options = print::options(self.tree, menu, &args)?;
                 let printed = print::print(self.tree, menu, &options, self.rows)?;
-                let ids = self.tree.all(menu).iter().map(|item| item.id()).collect();
-                self.printed.insert(menu.index, ids);
+                self.printed.insert(menu.index, printed.numbered);
                 self.out.push_str(&printed.text);
                 self.rows_out = Some(printed.rows);
                 self.again = printed.again;

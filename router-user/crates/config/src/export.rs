@@ -7,6 +7,7 @@ use crate::ExportOptions;
 use crate::ast::{Arg, Expr};
 use crate::cond::{Cond, constant};
 use crate::error::{Error, Errors, Span};
+use crate::print::NoRows;
 use crate::query;
 use crate::schema::{Kind, Menu, Property, Refer};
 use crate::tree::{Item, Tree};
@@ -68,7 +69,7 @@ pub(crate) fn run(tree: &Tree, menu: Option<&'static Menu>, request: &Request) -
     query::check(menu, condition)?;
     let mut wanted = Vec::new();
     for item in tree.all(menu) {
-        if query::holds(item, menu, condition, query::NO_LETTERS)? {
+        if query::holds(item, menu, condition, &NoRows)? {
             wanted.push(item.id());
         }
     }

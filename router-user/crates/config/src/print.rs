@@ -2,30 +2,30 @@
 
 mod colour;
 pub(crate) mod flags;
+mod options;
 mod record;
 mod table;
+mod units;
+
+use std::cmp::Ordering;
 
 use serde_json::{Map, Value as Json};
 
-use crate::ast::{Arg, Expr};
-use crate::cond::{Cond, constant};
-use crate::error::{Error, Errors, Span};
+use crate::error::Errors;
 use crate::query;
-use crate::schema::{Kind, Lookup, Menu, Property};
+use crate::schema::{Kind, Menu, Property};
 use crate::tree::{Item, ItemId, Tree};
 use crate::types::Type;
-use crate::value::{Value, parse_time};
+use crate::value::Value;
 
 pub use colour::colour;
+use options::Form;
+pub(crate) use options::{Options, options};
 
-/// Columns of a terminal that nobody measured.
-const WIDTH: usize = 80;
-/// How often `follow` looks.
-const FOLLOW_MS: u64 = 1_000;
-/// No `interval=` is shorter.
-const SHORTEST_MS: u64 = 200;
 /// Columns of a table whose menu names none.
 const MAX_COLUMNS: usize = 7;
+/// Items that are not configured have ids from here on.
+const OTHERS: u32 = 0x8000_0000;
 
 /// Rows that exist beside the configuration: addresses by DHCP, routes of other origin; and what is known of the
 /// configured ones.
@@ -42,6 +42,11 @@ pub trait Rows {
     fn values(&self, _item: &Item) -> Vec<(String, String)> {
         Vec::new()
     }
+
+    /// Columns of the terminal that a listing is for. None: lines are as long as they get.
+    fn width(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// One such row.
@@ -53,6 +58,33 @@ pub struct Row {
     pub values: Vec<(String, String)>,
 }
 
+/// A row knows itself.
+impl Rows for Row {
+    fn rows(&self, _menu: &str) -> Vec<Row> {
+        Vec::new()
+    }
+
+    fn flags(&self, _item: &Item) -> String {
+        self.flags.clone()
+    }
+
+    fn values(&self, _item: &Item) -> Vec<(String, String)> {
+        self.values.clone()
+    }
+}
+
+/// The rows of a menu that are not configured, as items with ids of their own.
+pub(crate) fn others(menu: &'static Menu, rows: &dyn Rows) -> Vec<(Item, Row)> {
+    let rows = rows.rows(&menu.path).into_iter().zip(OTHERS..);
+    rows.map(|(row, id)| (Item::transient(menu, ItemId(id), &row.values), row)).collect()
+}
+
+/// True for the id of an item that is not configured.
+pub(crate) fn is_other(id: ItemId) -> bool {
+    // A fresh router has items at the end of all numbers.
+    (OTHERS..0xF000_0000).contains(&id.0)
+}
+
 /// No rows beside the configuration.
 pub struct NoRows;
 
@@ -62,119 +94,20 @@ impl Rows for NoRows {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Table,
-    Detail,
-    Terse,
-    ValueList,
-    AsValue,
-    Count,
-}
-
-/// What `print` is to show, and how.
-pub(crate) struct Options {
-    form: Form,
-    condition: Option<Cond>,
-    properties: Vec<String>,
-    show_ids: bool,
-    stats: bool,
-    only: Option<Origin>,
-    /// `from=`: these items only.
-    from: Option<Vec<ItemId>>,
-    /// `follow`, `interval=`: milliseconds until it is to be shown again.
-    again: Option<u64>,
+/// An item with its number and flags, and what is known of it at the moment.
+struct Line<'a> {
+    /// None where the menu numbers configured items only.
+    number: Option<usize>,
+    flags: String,
+    item: &'a Item,
+    state: Vec<(String, String)>,
+    origin: Origin,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Static,
     Dynamic,
-}
-
-/// Rules with many matchers are shown in detail, everything else as a table.
-fn is_wide(menu: &Menu) -> bool {
-    menu.columns.is_empty() && menu.ordered && menu.properties.len() > 20
-}
-
-/// Reads the arguments. `from=` may create ports that it names.
-pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Result<Options, Errors> {
-    let form = if is_wide(menu) { Form::Detail } else { Form::Table };
-    let mut options = Options {
-        form,
-        condition: None,
-        properties: Vec::new(),
-        show_ids: false,
-        stats: false,
-        only: None,
-        from: None,
-        again: None,
-    };
-    for arg in args {
-        match (arg.name.as_str(), &arg.value) {
-            ("detail", Expr::On) => options.form = Form::Detail,
-            ("terse", Expr::On) => options.form = Form::Terse,
-            ("value-list", Expr::On) => options.form = Form::ValueList,
-            ("as-value", Expr::On) => options.form = Form::AsValue,
-            ("brief", Expr::On) => options.form = Form::Table,
-            ("count-only", Expr::On) => options.form = Form::Count,
-            ("stats" | "stats-detail" | "bytes" | "packets", Expr::On) => options.stats = true,
-            ("show-ids", Expr::On) => options.show_ids = true,
-            ("static", Expr::On) => options.only = Some(Origin::Static),
-            ("dynamic", Expr::On) => options.only = Some(Origin::Dynamic),
-            ("all" | "without-paging" | "once", Expr::On) => {}
-            ("follow" | "follow-only", Expr::On) => options.again = options.again.or(Some(FOLLOW_MS)),
-            ("where", condition) => {
-                let condition = Cond::new(condition, arg.span)?;
-                query::check(menu, &condition)?;
-                options.condition = Some(condition);
-            }
-            ("proplist", value) => {
-                let text = constant(value).unwrap_or_default();
-                options.properties = property_list(menu, &text, arg.value_span)?;
-            }
-            ("from", value) => {
-                let text = constant(value).unwrap_or_default();
-                let mut ids = Vec::new();
-                for part in text.split(',').filter(|part| !part.is_empty()) {
-                    let found = query::item(tree, menu, part);
-                    if found.is_empty() {
-                        return Err(Error::new(arg.value_span, "no such item").into());
-                    }
-                    ids.extend(found);
-                }
-                options.from = Some(ids);
-            }
-            ("interval", value) => {
-                let time = constant(value).and_then(|text| parse_time(&text)).ok_or_else(|| {
-                    Error::new(arg.value_span, "invalid value for argument interval: time interval required")
-                })?;
-                options.again = Some(time.max(SHORTEST_MS));
-            }
-            _ => return Err(Error::new(arg.span, "expected end of command").into()),
-        }
-    }
-    Ok(options)
-}
-
-fn property_list(menu: &'static Menu, text: &str, span: Span) -> Result<Vec<String>, Error> {
-    text.split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| match menu.find_readable(name) {
-            _ if name == ".id" => Ok(name.to_owned()),
-            Lookup::One(property) => Ok(property.name.clone()),
-            _ => Err(Error::new(span, "input does not match any value of proplist")),
-        })
-        .collect()
-}
-
-/// An item with its number and flags, and what is known of it at the moment.
-struct Line<'a> {
-    number: usize,
-    flags: String,
-    item: &'a Item,
-    state: Vec<(String, String)>,
-    origin: Origin,
 }
 
 impl Line<'_> {
@@ -186,10 +119,29 @@ impl Line<'_> {
         let known = || self.state.iter().find(|(name, _)| name == property).map(|(_, text)| text.clone());
         // A row of another origin has what it is told to have, and no defaults.
         let configured = || self.item.text(property).filter(|_| self.origin == Origin::Static);
-        known().or_else(configured).or_else(|| match (property, self.item.effective("address")?) {
+        let set = self.item.value(property).filter(|_| self.origin == Origin::Static).map(Value::to_string);
+        set.or_else(known).or_else(configured).or_else(|| match (property, self.item.effective("address")?) {
             ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),
             _ => None,
         })
+    }
+
+    /// The same as a listing shows it.
+    fn listed(&self, property: &str) -> Option<String> {
+        Some(units::shown(self.item.menu(), property, self.shown(property)?))
+    }
+
+    fn number(&self) -> String {
+        self.number.map(|number| number.to_string()).unwrap_or_default()
+    }
+}
+
+/// Routes that are not configured, and lines of the log, have no numbers.
+fn is_numbered(menu: &Menu, origin: Origin) -> bool {
+    match menu.path.as_str() {
+        "ip/route" | "ipv6/route" | "routing/route" => origin == Origin::Static,
+        "log" => false,
+        _ => true,
     }
 }
 
@@ -200,6 +152,8 @@ pub(crate) struct Printed {
     pub rows: Json,
     /// Milliseconds until it is to be shown again.
     pub again: Option<u64>,
+    /// The items in the order of their numbers.
+    pub numbered: Vec<ItemId>,
 }
 
 pub(crate) fn print(
@@ -209,65 +163,93 @@ pub(crate) fn print(
     rows: &dyn Rows,
 ) -> Result<Printed, Errors> {
     let properties = properties(menu, options);
+    let (again, numbered) = (options.again, Vec::new());
     if menu.kind == Kind::Settings {
         let Some(item) = tree.all(menu).first() else {
-            return Ok(Printed { text: String::new(), rows: Json::Null, again: None });
+            return Ok(Printed { text: String::new(), rows: Json::Null, again: None, numbered });
         };
-        let flags = String::new();
-        let line = Line { number: 0, flags, item, state: rows.values(item), origin: Origin::Static };
-        return Ok(Printed {
-            text: record::settings(menu, &properties, &line),
-            rows: object(menu, &properties, &line),
-            again: options.again,
-        });
+        let (flags, state) = (String::new(), rows.values(item));
+        let line = Line { number: None, flags, item, state, origin: Origin::Static };
+        let rows = object(menu, &properties, &line);
+        let text = match options.form {
+            Form::AsValue => record::as_value(menu, &properties, &[line]),
+            _ => record::settings(menu, &properties, &line),
+        };
+        return Ok(Printed { text, rows, again, numbered });
     }
-    let dynamic: Vec<(Item, Row)> =
-        rows.rows(&menu.path).into_iter().map(|row| (Item::transient(menu, &row.values), row)).collect();
-    let configured = tree.all(menu).iter().map(|item| Line {
-        number: 0,
-        flags: flags::of(item, rows),
-        item,
-        state: rows.values(item),
-        origin: Origin::Static,
-    });
-    let others = dynamic.iter().map(|(item, row)| Line {
-        number: 0,
-        flags: row.flags.clone(),
-        item,
-        state: row.values.clone(),
-        origin: Origin::Dynamic,
-    });
-    let mut lines = Vec::new();
-    for (number, mut line) in configured.chain(others).enumerate() {
-        line.number = number;
-        let wanted = options.only.is_none_or(|only| only == line.origin)
-            && options.from.as_ref().is_none_or(|ids| ids.contains(&line.item.id()))
-            && match &options.condition {
-                Some(condition) => query::holds(line.item, menu, condition, &|_| line.flags.clone())?,
-                None => true,
-            };
-        if wanted {
-            lines.push(line);
-        }
+    let others = others(menu, rows);
+    let mut lines = lines(tree, menu, options, rows, &others)?;
+    let mut numbered = Vec::new();
+    for line in lines.iter_mut().filter(|line| is_numbered(menu, line.origin)) {
+        line.number = Some(numbered.len());
+        numbered.push(line.item.id());
     }
+    let width = rows.width().unwrap_or(usize::MAX);
     let text = match options.form {
         Form::Count => format!("{}\n", lines.len()),
+        _ if menu.path == "log" && options.form == Form::Table => record::log(&lines),
         Form::Table => table::table(menu, options, &lines),
-        Form::Detail => record::detail(menu, &properties, options, &lines),
+        Form::Detail => record::detail(menu, &properties, options, &lines, width),
         Form::Terse => record::terse(menu, &properties, options, &lines),
         Form::ValueList => record::value_list(&properties, &lines),
-        Form::AsValue => record::as_value(&properties, &lines),
+        Form::AsValue => record::as_value(menu, &properties, &lines),
     };
     let rows = match options.form {
         Form::Count => lines.len().into(),
         _ => lines.iter().map(|line| object(menu, &properties, line)).collect(),
     };
-    Ok(Printed { text, rows, again: options.again })
+    Ok(Printed { text, rows, again, numbered })
+}
+
+/// The items that are asked for, in the order that is asked for.
+fn lines<'a>(
+    tree: &'a Tree,
+    menu: &'static Menu,
+    options: &Options,
+    rows: &'a dyn Rows,
+    others: &'a [(Item, Row)],
+) -> Result<Vec<Line<'a>>, Errors> {
+    let configured = tree.all(menu).iter().map(|item| (item, rows, Origin::Static));
+    let others = others.iter().map(|(item, row)| (item, row as &dyn Rows, Origin::Dynamic));
+    let mut found = Vec::new();
+    for (item, rows, origin) in configured.chain(others) {
+        let flags = || flags::of(item, rows);
+        let has = |name: &str| match name {
+            "dynamic" => origin == Origin::Dynamic || flags().contains('D'),
+            "expired" => rows.values(item).iter().any(|(name, text)| name == "expired" && text == "yes"),
+            name => query::has(menu, &flags(), name),
+        };
+        let wanted = options.flags.iter().all(|(name, wanted)| has(name) == *wanted)
+            && options.from.as_ref().is_none_or(|ids| ids.contains(&item.id()))
+            && match &options.condition {
+                Some(condition) => query::holds(item, menu, condition, rows)?,
+                None => true,
+            };
+        if wanted {
+            found.push((item, rows, origin));
+        }
+    }
+    let group = options.group.iter().map(|name| (name, false));
+    let order: Vec<_> = group.chain(options.order.iter().map(|(name, down)| (name, *down))).collect();
+    if !order.is_empty() {
+        found.sort_by(|a, b| {
+            order.iter().fold(Ordering::Equal, |so_far, (name, down)| {
+                let by_this = || query::order(menu, name, (a.0, a.1), (b.0, b.1));
+                so_far.then_with(|| if *down { by_this().reverse() } else { by_this() })
+            })
+        });
+    }
+    let line = |(item, rows, origin): (&'a Item, &'a dyn Rows, Origin)| {
+        let (flags, state) = (flags::of(item, rows), rows.values(item));
+        Line { number: None, flags, item, state, origin }
+    };
+    Ok(found.into_iter().map(line).collect())
 }
 
 /// The properties that may be shown: those asked for, or all in the order of the menu.
 fn properties(menu: &'static Menu, options: &Options) -> Vec<&'static Property> {
-    let all = menu.properties.iter().chain(&menu.status).filter(|property| !property.is_secret());
+    let all = menu.properties.iter().chain(&menu.status);
+    let all = all.filter(|property| options.sensitive || !property.is_secret());
     if !options.properties.is_empty() {
         let mut asked: Vec<&Property> = all.filter(|p| options.properties.contains(&p.name)).collect();
         asked.sort_by_key(|p| options.properties.iter().position(|name| *name == p.name));

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use crate::ast::Op;
 use crate::cond::Cond;
 use crate::error::{Error, Span, nearest};
-use crate::print::flags;
-use crate::schema::{Lookup, Menu};
+use crate::print::{self, Rows, flags};
+use crate::schema::{Lookup, Menu, Property};
 use crate::script;
 use crate::tree::{INTERFACES, Item, ItemId, Tree, is_port_name};
 use crate::value::Value;
@@ -14,12 +14,6 @@ use crate::value::Value;
 /// Flags that can be asked for in every menu.
 const FLAGS: [&str; 8] =
     ["dynamic", "invalid", "running", "slave", "active", "inactive", "hw-offload", "bound"];
-
-/// The letters of an item's flags at this moment.
-pub(crate) type Letters<'a> = &'a dyn Fn(&Item) -> String;
-
-/// Where nothing is known but the configuration.
-pub(crate) const NO_LETTERS: Letters<'static> = &|_| String::new();
 
 fn is_flag(menu: &Menu, letters: &str, name: &str) -> bool {
     match name {
@@ -32,6 +26,11 @@ fn is_flag(menu: &Menu, letters: &str, name: &str) -> bool {
     }
 }
 
+/// Whether letters say that an item is that; `disabled`, `running`.
+pub(crate) fn has(menu: &Menu, letters: &str, name: &str) -> bool {
+    is_flag(menu, letters, name)
+}
+
 fn has_flag(menu: &Menu, name: &str) -> bool {
     name == "static" || FLAGS.contains(&name) || menu.flags.iter().any(|(_, word)| word == name)
 }
@@ -41,14 +40,19 @@ pub(crate) fn select(
     tree: &mut Tree,
     menu: &'static Menu,
     cond: &Cond,
-    letters: Letters,
+    rows: &dyn Rows,
 ) -> Result<Vec<ItemId>, Error> {
     if !menu.ports.is_empty() || menu.path == INTERFACES {
         name_ports(tree, menu, cond);
     }
     let mut ids = Vec::new();
     for item in tree.all(menu) {
-        if holds(item, menu, cond, letters)? {
+        if holds(item, menu, cond, rows)? {
+            ids.push(item.id());
+        }
+    }
+    for (item, row) in print::others(menu, rows) {
+        if holds(&item, menu, cond, &row)? {
             ids.push(item.id());
         }
     }
@@ -94,11 +98,11 @@ fn known(menu: &'static Menu, name: &str, span: Span) -> Result<(), Error> {
     Err(Error::new(span, "expected end of command").maybe(hint))
 }
 
-pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond, letters: Letters) -> Result<bool, Error> {
+pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond, rows: &dyn Rows) -> Result<bool, Error> {
     Ok(match cond {
         Cond::All(conds) => {
             for cond in conds {
-                if !holds(item, menu, cond, letters)? {
+                if !holds(item, menu, cond, rows)? {
                     return Ok(false);
                 }
             }
@@ -106,40 +110,60 @@ pub(crate) fn holds(item: &Item, menu: &'static Menu, cond: &Cond, letters: Lett
         }
         Cond::Any(conds) => {
             for cond in conds {
-                if holds(item, menu, cond, letters)? {
+                if holds(item, menu, cond, rows)? {
                     return Ok(true);
                 }
             }
             false
         }
-        Cond::Not(cond) => !holds(item, menu, cond, letters)?,
+        Cond::Not(cond) => !holds(item, menu, cond, rows)?,
         Cond::Flag(name, span) => {
             known(menu, name, *span)?;
-            match text(item, menu, name, letters) {
+            match text(item, menu, name, rows) {
                 Some(text) => text != "no" && text != "false" && !text.is_empty(),
                 None => false,
             }
         }
         Cond::Compare { name, op, value, span } => {
             known(menu, name, *span)?;
-            compare(item, menu, name, (*op, value), letters, *span)?
+            compare(item, menu, name, (*op, value), rows, *span)?
         }
     })
 }
 
-/// The text a name has for an item; flags are `yes` or `no`.
-fn text(item: &Item, menu: &'static Menu, name: &str, letters: Letters) -> Option<String> {
-    let flag = || Some(if is_flag(menu, &letters(item), name) { "yes" } else { "no" }.to_owned());
+/// The text a name has for an item: what is configured, what is known of it at the moment, the default; flags are `yes`
+/// or `no`.
+fn text(item: &Item, menu: &'static Menu, name: &str, rows: &dyn Rows) -> Option<String> {
+    let flag = || Some(if is_flag(menu, &flags::of(item, rows), name) { "yes" } else { "no" }.to_owned());
     match name {
         ".id" => Some(item.id().to_string()),
         "default" | "builtin" => Some(if item.is_builtin() { "yes" } else { "no" }.into()),
         _ if has_flag(menu, name) && menu.property(name).is_none() => flag(),
-        _ => match menu.find_property(name) {
-            Lookup::One(property) => item.text(&property.name),
-            // State that nothing has told.
-            _ if matches!(menu.find_readable(name), Lookup::One(_)) => None,
+        _ => match menu.find_readable(name) {
+            Lookup::One(property) => shown(item, property, rows),
             _ => Some("no".into()),
         },
+    }
+}
+
+/// What an item shows for a property.
+fn shown(item: &Item, property: &Property, rows: &dyn Rows) -> Option<String> {
+    let name = property.name.as_str();
+    if let Some(value) = item.value(name) {
+        return Some(value.to_string());
+    }
+    let known = rows.values(item).into_iter().find(|(known, _)| known == name).map(|(_, text)| text);
+    known.or_else(|| item.text(name)).or_else(|| match (name, item.effective("address")?) {
+        ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),
+        _ => None,
+    })
+}
+
+/// The same as a value of the property's type; None for what has no text, or one that is not of the type.
+fn typed(item: &Item, property: &Property, rows: &dyn Rows) -> Option<Value> {
+    match item.value(&property.name) {
+        Some(value) => Some(value.clone()),
+        None => property.ty.parse(&property.name, &shown(item, property, rows)?).ok(),
     }
 }
 
@@ -148,20 +172,19 @@ fn compare(
     menu: &'static Menu,
     name: &str,
     (op, wanted): (Op, &str),
-    letters: Letters,
+    rows: &dyn Rows,
     span: Span,
 ) -> Result<bool, Error> {
-    let have = text(item, menu, name, letters);
+    let have = text(item, menu, name, rows);
     if op == Op::Match {
         let have = script::bytes(&have.unwrap_or_default());
         return script::is_match(&have, &script::bytes(wanted)).map_err(|fault| fault.at(span));
     }
     let special = matches!(name, ".id" | "default" | "builtin") || has_flag(menu, name);
-    let typed = match menu.find_property(name) {
+    let typed = match menu.find_readable(name) {
         Lookup::One(property) if !special || menu.property(name).is_some() => {
-            let have = item.effective(&property.name);
             let wanted = property.ty.parse(&property.name, wanted).ok();
-            have.cloned().zip(wanted)
+            typed(item, property, rows).zip(wanted)
         }
         _ => None,
     };
@@ -181,6 +204,18 @@ fn compare(
     })
 }
 
+/// The order of two items by a property: by value where it has one, else by text; what has nothing comes first.
+pub(crate) fn order(
+    menu: &'static Menu,
+    name: &str,
+    (a, a_rows): (&Item, &dyn Rows),
+    (b, b_rows): (&Item, &dyn Rows),
+) -> Ordering {
+    let Lookup::One(property) = menu.find_readable(name) else { return a.id().cmp(&b.id()) };
+    let ranked = typed(a, property, a_rows).zip(typed(b, property, b_rows)).and_then(|(a, b)| rank(&a, &b));
+    ranked.unwrap_or_else(|| shown(a, property, a_rows).cmp(&shown(b, property, b_rows)))
+}
+
 fn rank(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => Some(a.cmp(b)),
@@ -197,18 +232,25 @@ pub(crate) fn value(
     item: &Item,
     menu: &'static Menu,
     name: &str,
-    letters: Letters,
+    rows: &dyn Rows,
     span: Span,
 ) -> Result<script::Value, Error> {
-    known(menu, name, span)?;
     if name == ".id" {
         return Ok(script::Value::Id(item.id().0));
     }
-    let configured = match menu.find_property(name) {
-        Lookup::One(property) => item.effective(&property.name).map(script::from_config),
-        _ => text(item, menu, name, letters).map(|text| script::Value::Bool(text == "yes")),
+    let state = rows.values(item).into_iter().find(|(known, _)| known == name);
+    if let Some((_, text)) = state.filter(|_| item.value(name).is_none()) {
+        return Ok(script::from_state(menu, name, &text));
+    }
+    known(menu, name, span)?;
+    let value = match menu.find_readable(name) {
+        Lookup::One(property) => match typed(item, property, rows) {
+            Some(value) => Some(script::from_config(&value)),
+            None => shown(item, property, rows).map(|text| script::Value::str(&text)),
+        },
+        _ => text(item, menu, name, rows).map(|text| script::Value::Bool(text == "yes")),
     };
-    Ok(configured.unwrap_or(script::Value::Nothing))
+    Ok(value.unwrap_or(script::Value::Nothing))
 }
 
 /// One written reference to an item: a name, `*1A`, a number, or a range of numbers. Empty where nothing is meant.

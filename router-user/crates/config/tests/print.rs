@@ -67,7 +67,8 @@ fn conditions_origin_and_counts_choose_rows() {
 fn detail_terse_and_settings() {
     assert_eq!(
         shown("/ip firewall filter print"),
-        " 0 ;;; x\n   chain=input action=drop src-address=!192.0.2.0/24 log=no\n\n"
+        "Flags: X - disabled, I - invalid; D - dynamic\n \
+         0    ;;; x\n      chain=input action=drop src-address=!192.0.2.0/24 log=no\n\n"
     );
     assert_eq!(
         shown("/ip address print terse where interface=ether1"),
@@ -135,8 +136,8 @@ fn columns_of_flags_hold_those_that_exclude_each_other() {
     assert_eq!(shown("terse proplist=name"), "0 R   name=b1\n1 R S name=b2\n2 X   name=b3\n");
     let detail = shown("detail proplist=name,actual-mtu where disabled");
     assert!(detail.contains(", R - running"), "{detail}");
-    assert!(detail.ends_with(" 2 X  name=\"b3\" actual-mtu=9000\n\n"), "{detail}");
-    assert_eq!(shown("from=b2 terse proplist=name"), "1 R S name=b2\n");
+    assert!(detail.ends_with(" 0 X  name=\"b3\" actual-mtu=9000\n\n"), "{detail}");
+    assert_eq!(shown("from=b2 terse proplist=name"), "0 R S name=b2\n");
     assert_eq!(shown("count-only where name~\"b\""), "3\n");
     assert_eq!(
         shown("value-list proplist=name,actual-mtu"),
@@ -193,4 +194,89 @@ fn conditions_ask_for_flags_of_the_moment() {
     ] {
         assert_eq!(shown(line), wanted, "{line}");
     }
+}
+
+#[test]
+fn order_by_sorts_by_value_and_numbers_are_those_shown() {
+    let mut tree = Tree::new();
+    for (number, name) in [(30, "c"), (4, "a"), (100, "b")] {
+        run(&mut tree, &format!("/interface vlan add name={name} vlan-id={number} interface=ether1"))
+            .unwrap();
+    }
+    let mut shown = |words: &str| run(&mut tree, &format!("/interface vlan {words}")).unwrap().text;
+    assert_eq!(shown("print terse proplist=name order-by=vlan-id"), "0 name=a\n1 name=c\n2 name=b\n");
+    assert_eq!(shown("print terse proplist=name order-by=!name"), "0 name=c\n1 name=b\n2 name=a\n");
+    assert_eq!(shown("print terse proplist=name where vlan-id>20"), "0 name=c\n1 name=b\n");
+    // What stands behind a number is what was shown beside it.
+    run(&mut tree, "/interface vlan { print where vlan-id>20; set 1 comment=second }").unwrap();
+    let text =
+        run(&mut tree, "/interface vlan print count-only where name=b and comment=second").unwrap().text;
+    assert_eq!(text, "1\n");
+    assert!(run(&mut tree, "/interface vlan print order-by=nothing").is_err());
+}
+
+struct Routes;
+
+impl Rows for Routes {
+    fn rows(&self, menu: &str) -> Vec<Row> {
+        let value = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        match menu {
+            "ip/route" => vec![Row {
+                flags: "DAc".into(),
+                values: vec![value("dst-address", "192.0.2.0/24"), value("gateway", "ether1")],
+            }],
+            "log" => vec![Row {
+                flags: String::new(),
+                values: vec![
+                    value("time", "10:00:00"),
+                    value("topics", "script,info"),
+                    value("message", "a b"),
+                ],
+            }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn flags(&self, item: &Item) -> String {
+        if item.menu().path == "ip/route" { "As".into() } else { String::new() }
+    }
+
+    fn values(&self, item: &Item) -> Vec<(String, String)> {
+        if item.menu().path != "system/resource" {
+            return Vec::new();
+        }
+        vec![("uptime".into(), "1h2m3s".into()), ("free-memory".into(), "42154393".into())]
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(40)
+    }
+}
+
+#[test]
+fn routes_of_others_and_the_log_have_no_numbers() {
+    let mut tree = Tree::new();
+    run(&mut tree, "/ip route add gateway=192.0.2.1").unwrap();
+    let mut shown = |line: &str| run_with(&mut tree, line, &Routes).unwrap().text;
+    let table = shown("/ip route print");
+    assert!(table.contains("\n0  As 0.0.0.0/0"), "{table}");
+    assert!(table.contains("\n  DAc 192.0.2.0/24"), "{table}");
+    assert!(shown("/ip route print terse where dynamic").starts_with("DAc dst-address=192.0.2.0/24 "));
+    assert_eq!(shown("/log print"), " 10:00:00 script,info a b\n");
+    let detail = shown("/ip route print detail");
+    assert!(detail.lines().skip(1).all(|line| line.len() <= 40) && detail.lines().count() > 5, "{detail}");
+}
+
+/// What is known at the moment is the same for `print`, `get` and conditions; units are for the reader.
+#[test]
+fn values_of_the_moment() {
+    let mut tree = Tree::new();
+    let mut shown = |line: &str| run_with(&mut tree, line, &Routes).unwrap().text.trim().to_owned();
+    assert_eq!(shown("/system resource print"), "uptime: 1h2m3s\n  free-memory: 40.2MiB");
+    assert_eq!(shown(":put [/system resource get uptime]"), "01:02:03");
+    assert_eq!(shown(":put ([/system resource get free-memory] / 1024)"), "41166");
+    assert_eq!(shown(":put ([/system resource print as-value]->\"free-memory\")"), "42154393");
+    assert_eq!(shown(":put [/ip route get [find where dst-address=192.0.2.0/24] gateway]"), "ether1");
+    assert_eq!(shown(":put [:len [/ip route find where connect]]"), "1");
+    assert!(run_with(&mut tree, "/ip route remove [find where dynamic]", &Routes).is_err());
 }

@@ -1,11 +1,13 @@
 //! Commands that change or read items.
 
+use std::sync::Arc;
+
 use super::{Assign, Command, Operand, Outcome, Session, assign, error};
 use crate::error::{Error, Span, nearest};
+use crate::print::{self, Row};
 use crate::query;
 use crate::schema::{Kind, Menu};
-use crate::script;
-use crate::tree::{Changes, ItemId};
+use crate::tree::{Changes, Item, ItemId};
 
 impl Session<'_> {
     /// Carries out one command that changes or reads items.
@@ -115,28 +117,37 @@ impl Session<'_> {
             (None, Kind::List) => return error(command.span, "missing value(s) of argument(s) number"),
             _ => self.tree.all(menu).first().map(|item| item.id()),
         };
-        let Some(item) = id.and_then(|id| self.tree.get(menu, id)) else {
+        let Some((item, row)) = id.and_then(|id| self.item_at(menu, id)) else {
             return error(command.span, "no such item");
         };
         let named = command.assigns.iter().find(|a| a.name == "value-name").and_then(|a| a.value.clone());
         let value = match named.or_else(|| words.first().map(|(text, _)| text.clone())) {
             Some(name) => {
-                let rows = self.rows;
-                let state = rows.values(item);
-                match state.into_iter().find(|(state, _)| *state == name) {
-                    Some((name, text)) => script::from_state(menu, &name, &text),
-                    None => query::value(item, menu, &name, &|item| rows.flags(item), command.span).map_err(
-                        |error| {
-                            let names = menu.properties.iter().map(|p| p.name.as_str());
-                            let unknown = Error::new(error.span(), format!("unknown value name {name}"));
-                            unknown.maybe(nearest(&name, names))
-                        },
-                    )?,
-                }
+                let rows = row.as_ref().map_or(self.rows, |row| row);
+                query::value(&item, menu, &name, rows, command.span).map_err(|error| {
+                    let names = menu.properties.iter().map(|p| p.name.as_str());
+                    let unknown = Error::new(error.span(), format!("unknown value name {name}"));
+                    unknown.maybe(nearest(&name, names))
+                })?
             }
-            None => self.item_value(menu, item, &[]),
+            None => self.item_value(menu, &item, row.as_ref(), &[]),
         };
         Ok(Operand::Value(value))
+    }
+
+    /// The item with an id; one that is not configured together with what is known of it.
+    pub(crate) fn item_at(&self, menu: &'static Menu, id: ItemId) -> Option<(Item, Option<Row>)> {
+        match self.tree.get(menu, id) {
+            Some(item) => Some((item.clone(), None)),
+            None => {
+                let others = match &self.others {
+                    Some((shown, others)) if *shown == menu.index => Arc::clone(others),
+                    _ => print::others(menu, self.rows).into(),
+                };
+                let other = others.iter().find(|(item, _)| item.id() == id);
+                other.map(|(item, row)| (item.clone(), Some(row.clone())))
+            }
+        }
     }
 
     /// The items a command speaks of; the record of a settings menu.
@@ -158,6 +169,13 @@ impl Session<'_> {
         for (text, span) in &command.items {
             ids.extend(self.lookup(menu, text, *span)?);
         }
+        let any = !ids.is_empty();
+        ids.retain(|id| !print::is_other(*id));
+        if any && ids.is_empty() {
+            return Err(Error::new(command.span, "failure: can not change dynamic item")
+                .hint("it is not part of the configuration: the host, or a service, made it")
+                .into());
+        }
         Ok(ids)
     }
 
@@ -171,7 +189,9 @@ impl Session<'_> {
             let found = match (self.printed.get(&menu.index), numbers(part)) {
                 (Some(printed), Some((from, to))) => printed
                     .get(from..=to)
-                    .filter(|ids| ids.iter().all(|id| self.tree.get(menu, *id).is_some()))
+                    .filter(|ids| {
+                        ids.iter().all(|id| print::is_other(*id) || self.tree.get(menu, *id).is_some())
+                    })
                     .map(<[ItemId]>::to_vec)
                     .unwrap_or_default(),
                 _ => query::item(self.tree, menu, part),

@@ -5,9 +5,10 @@ use crate::schema::Menu;
 use crate::tree::Item;
 
 /// The flag letters of a configured item.
-pub(super) fn of(item: &Item, rows: &dyn Rows) -> String {
-    let disabled = if item.is_disabled() { "X" } else { "" };
-    format!("{disabled}{}", rows.flags(item))
+pub(crate) fn of(item: &Item, rows: &dyn Rows) -> String {
+    let known = rows.flags(item);
+    let disabled = if item.is_disabled() && !known.contains('X') { "X" } else { "" };
+    format!("{disabled}{known}")
 }
 
 /// Letters that exclude each other share a column; the columns in their order. Where a menu has nothing of its own, its
@@ -17,10 +18,23 @@ fn groups(menu: &Menu) -> &'static [&'static str] {
         "ip/route" | "ipv6/route" | "routing/route" => &["D", "XIA", "csrboidvmy", "H", "+"],
         "ip/arp" => &["XIHD", "PC"],
         "interface" => &["D", "XIR", "S", "P"],
+        "ip/hotspot/ip-binding" => &["XPB"],
+        "ip/firewall/connection" | "ipv6/firewall/connection" => {
+            &["E", "S", "A", "C", "D", "F", "s", "d", "H"]
+        }
         "interface/bonding" => &["X", "R"],
         "interface/bridge/host" => &["XD", "IL", "E", "Aa"],
         path if path.contains("/firewall/") && menu.ordered => &["XI", "D"],
         _ => &["XIDRABE", "*"],
+    }
+}
+
+/// Letters that a menu shows only where an item has them: newer than the layout of its listings.
+fn is_late(menu: &Menu, letter: char) -> bool {
+    match menu.path.as_str() {
+        "interface" => matches!(letter, 'I' | 'w'),
+        "interface/vlan" => letter == 'H',
+        _ => false,
     }
 }
 
@@ -70,8 +84,36 @@ impl<'m> Columns<'m> {
 
     /// Those of other listings: all that the menu has, if there is anything to tell.
     pub fn whole(menu: &'m Menu, lines: &[Line<'_>]) -> Columns<'m> {
-        let any = lines.iter().any(|line| !line.flags.is_empty());
-        Columns { menu, columns: if any { columns(menu, lines, |_| true) } else { Vec::new() } }
+        let any = !menu.flags.is_empty() || lines.iter().any(|line| !line.flags.is_empty());
+        Columns {
+            menu,
+            columns: if any {
+                columns(menu, lines, |letter| is_due(menu, lines, letter))
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    /// Those of one line per item: `detail`'s, without the columns at the end that no interface and no route needs;
+    /// those in use where connections are listed.
+    pub fn terse(menu: &'m Menu, lines: &[Line<'_>]) -> Columns<'m> {
+        if lines.iter().all(|line| line.flags.is_empty()) {
+            return Columns { menu, columns: Vec::new() };
+        }
+        if menu.path.ends_with("/firewall/connection") {
+            return Columns::used(menu, lines);
+        }
+        let Columns { mut columns, .. } = Columns::whole(menu, lines);
+        let is_used = |letters: &[char]| {
+            lines.iter().any(|line| letters.iter().any(|letter| line.flags.contains(*letter)))
+        };
+        if menu.path == "interface" || menu.path.ends_with("/route") {
+            while columns.len() > 3 && columns.last().is_some_and(|last| !is_used(last)) {
+                columns.pop();
+            }
+        }
+        Columns { menu, columns }
     }
 
     /// Letters in their columns, padded.
@@ -100,8 +142,12 @@ impl<'m> Columns<'m> {
 }
 
 /// `Flags: X - disabled, I - invalid; D - dynamic`: all that the menu has.
-pub(super) fn whole_legend(menu: &Menu) -> String {
-    legend(menu, &columns(menu, &[], |_| true), str::to_owned)
+pub(super) fn whole_legend(menu: &Menu, lines: &[Line<'_>]) -> String {
+    legend(menu, &columns(menu, &[], |letter| is_due(menu, lines, letter)), str::to_owned)
+}
+
+fn is_due(menu: &Menu, lines: &[Line<'_>], letter: char) -> bool {
+    !is_late(menu, letter) || lines.iter().any(|line| line.flags.contains(letter))
 }
 
 /// The wanted letters of a menu and of some items, by column.

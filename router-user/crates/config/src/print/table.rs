@@ -43,7 +43,7 @@ pub(super) fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
                 right: matches!(ty, Some(Type::Number { .. })),
                 cells: lines
                     .iter()
-                    .map(|line| line.shown(&name).unwrap_or_default().replace('\n', " "))
+                    .map(|line| line.listed(&name).unwrap_or_default().replace('\n', " "))
                     .collect(),
                 name,
                 width: 0,
@@ -59,14 +59,16 @@ pub(super) fn table(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Strin
     text.push_str(&format!("Columns: {}\n", heads.join(", ")));
     let number = |line: &Line<'_>| match options.show_ids {
         true => line.item.id().to_string(),
-        false => line.number.to_string(),
+        false => line.number(),
     };
-    let number_width = lines.iter().map(|line| number(line).len()).max().unwrap_or(1);
+    let number_width = lines.iter().map(|line| number(line).len()).max().unwrap_or(0);
     let row = |number: &str, letters: &str, cells: Vec<String>| {
         let letters = if flag_width > 0 { format!("{letters:<flag_width$} ") } else { String::new() };
-        format!("{number:>number_width$} {letters}{}", cells.join("  ")).trim_end().to_owned() + "\n"
+        let number = if number_width > 0 { format!("{number:>number_width$} ") } else { String::new() };
+        format!("{number}{letters}{}", cells.join("  ")).trim_end().to_owned() + "\n"
     };
-    text.push_str(&row("#", "", columns.iter().map(|column| column.padded(&column.head)).collect()));
+    let sharp = if number_width > 0 { "#" } else { "" };
+    text.push_str(&row(sharp, "", columns.iter().map(|column| column.padded(&column.head)).collect()));
     for (n, line) in lines.iter().enumerate() {
         if let Some(comment) = line.item.comment() {
             text.push_str(&format!(";;; {comment}\n"));
@@ -104,7 +106,9 @@ fn names(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Vec<String> {
         .properties
         .iter()
         .filter(|p| {
-            !p.is_secret() && p.ty != Type::Script && !matches!(p.name.as_str(), "comment" | "disabled")
+            (options.sensitive || !p.is_secret())
+                && p.ty != Type::Script
+                && !matches!(p.name.as_str(), "comment" | "disabled")
         })
         .filter(|p| p.name == "name" || p.required || telling(&p.name))
         .collect();

@@ -166,10 +166,10 @@ impl Session<'_> {
     /// A property of the item that a condition is tried on; where there is none, a variable of that name.
     fn property(&mut self, name: &str, span: Span) -> Flow<Value> {
         let Some((menu, id)) = self.script.item else { return Ok(self.script.get(name)) };
-        match self.tree.get(menu, id) {
-            Some(item) => {
-                let rows = self.rows;
-                let value = query::value(item, menu, name, &|item| rows.flags(item), span);
+        match self.item_at(menu, id) {
+            Some((item, row)) => {
+                let rows = row.as_ref().map_or(self.rows, |row| row);
+                let value = query::value(&item, menu, name, rows, span);
                 value.map_err(|error| Stop::Fail(error.into()))
             }
             None => Ok(Value::Nothing),

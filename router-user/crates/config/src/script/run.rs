@@ -13,6 +13,7 @@ use crate::ast::{self, Arg, Expr, Op, Statement, StatementKind};
 use crate::cond::Cond;
 use crate::error::{Error, Errors, Fault, Span};
 use crate::exec::{Operand, Session};
+use crate::print::{self, Row};
 use crate::query;
 use crate::schema::{self, Menu};
 use crate::tree::{Item, ItemId};
@@ -417,16 +418,20 @@ impl Session<'_> {
         }
         if let Ok(cond) = Cond::new(&bound, arg.span) {
             let rows = self.rows;
-            let found = query::select(self.tree, menu, &cond, &|item| rows.flags(item));
+            let found = query::select(self.tree, menu, &cond, rows);
             return found.map_err(Errors::from);
         }
         let before = self.script.item;
-        let all: Vec<ItemId> = self.tree.all(menu).iter().map(|item| item.id()).collect();
+        let others = print::others(menu, self.rows);
+        let configured = self.tree.all(menu).iter().map(Item::id);
+        let all: Vec<ItemId> = configured.chain(others.iter().map(|(item, _)| item.id())).collect();
+        let others = Some((menu.index, others.into()));
         let mut found = Vec::new();
         for id in all {
             self.script.item = Some((menu, id));
+            self.others.clone_from(&others);
             let value = self.eval(&bound, arg.span);
-            self.script.item = before;
+            (self.script.item, self.others) = (before, None);
             let value = value.map_err(|stop| stop.errors(arg.span))?;
             if truth(&value).unwrap_or_else(|| super::eval::is_set(&value) && !equal(&value, &Value::Num(0)))
             {
@@ -434,6 +439,13 @@ impl Session<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// All items of a menu, also those that are not configured.
+    pub(crate) fn all_items(&self, menu: &'static Menu) -> Vec<ItemId> {
+        let others = print::others(menu, self.rows);
+        let configured = self.tree.all(menu).iter().map(Item::id);
+        configured.chain(others.iter().map(|(item, _)| item.id())).collect()
     }
 
     /// The arguments of a `print`, without variables and commands in them.
@@ -487,7 +499,7 @@ impl Session<'_> {
         }
         let ids = match given("where") {
             Some(arg) => self.select(menu, arg)?,
-            None => self.tree.all(menu).iter().map(|item| item.id()).collect(),
+            None => self.all_items(menu),
         };
         if given("as-value").is_none() {
             return Ok(Some(count(ids.len())));
@@ -495,8 +507,9 @@ impl Session<'_> {
         let names = given("proplist").map(|arg| self.eval(&arg.value, arg.span)).transpose();
         let names = names.map_err(|stop| stop.errors(Span::default()))?.map(|names| names.to_text());
         let names: Vec<&str> = names.iter().flat_map(|names| names.split(',')).collect();
-        let items = ids.iter().filter_map(|id| self.tree.get(menu, *id));
-        let values: Vec<Value> = items.map(|item| self.item_value(menu, item, &names)).collect();
+        let items = ids.iter().filter_map(|id| self.item_at(menu, *id));
+        let values: Vec<Value> =
+            items.map(|(item, row)| self.item_value(menu, &item, row.as_ref(), &names)).collect();
         Ok(Some(match (menu.kind, values.as_slice()) {
             (schema::Kind::Settings, [one]) => one.clone(),
             _ => Value::list(values),
@@ -504,19 +517,29 @@ impl Session<'_> {
     }
 
     /// All values of an item, or those that are named.
-    pub(crate) fn item_value(&self, menu: &'static Menu, item: &Item, names: &[&str]) -> Value {
+    pub(crate) fn item_value(
+        &self,
+        menu: &'static Menu,
+        item: &Item,
+        row: Option<&Row>,
+        names: &[&str],
+    ) -> Value {
         let mut values = Array::default();
         let wanted = |name: &str| names.is_empty() || names.contains(&name);
         if menu.kind == schema::Kind::List {
             values.insert(b".id".as_slice().into(), Value::Id(item.id().0));
         }
-        for property in menu.properties.iter().filter(|property| wanted(&property.name)) {
-            if let Some(value) = item.effective(&property.name) {
-                values.insert(property.name.as_bytes().into(), convert::from_config(value));
+        let rows = row.map_or(self.rows, |row| row);
+        let state = rows.values(item);
+        // A row of another origin has no defaults.
+        let known = |name: &str| row.is_none() || state.iter().any(|(known, _)| known == name);
+        let configured = menu.properties.iter().map(|property| property.name.as_str());
+        let beyond = state.iter().map(|(name, _)| name.as_str()).filter(|name| menu.property(name).is_none());
+        for name in configured.filter(|name| known(name)).chain(beyond).filter(|name| wanted(name)) {
+            match query::value(item, menu, name, rows, Span::default()) {
+                Ok(Value::Nothing) | Err(_) => {}
+                Ok(value) => values.insert(name.as_bytes().into(), value),
             }
-        }
-        for (name, text) in self.rows.values(item).into_iter().filter(|(name, _)| wanted(name)) {
-            values.insert(name.as_bytes().into(), convert::from_state(menu, &name, &text));
         }
         Value::array(values)
     }

@@ -56,7 +56,7 @@ impl Item {
     }
 
     /// A row that is not configured, as an item: what the menu's properties can hold of it.
-    pub(crate) fn transient(menu: &'static Menu, texts: &[(String, String)]) -> Item {
+    pub(crate) fn transient(menu: &'static Menu, id: ItemId, texts: &[(String, String)]) -> Item {
         let mut values = Values::default();
         for (name, text) in texts {
             if let Some(property) = menu.property(name) {
@@ -64,7 +64,7 @@ impl Item {
                 values.insert(&property.name, value);
             }
         }
-        Item::new(ItemId(0), menu, values, None, None)
+        Item::new(id, menu, values, None, None)
     }
 
     pub fn id(&self) -> ItemId {
