@@ -17,6 +17,14 @@ pub fn slot6(high: u64, low: u64, ingress: u32) -> u32 {
     (mixed.wrapping_mul(GOLDEN) >> SHIFT) as u32
 }
 
+/// Which epoch guards an address, see [`crate::maps::rule::LIST_EPOCHS`].
+#[inline(always)]
+pub fn epoch(address: &[u8; 16]) -> u32 {
+    let (high, low) = crate::rules::rows::halves(address);
+    let mixed = high.wrapping_mul(GOLDEN) ^ low;
+    (mixed.wrapping_mul(GOLDEN) >> (64 - crate::maps::rule::EPOCHS_MAX.trailing_zeros())) as u32
+}
+
 /// The two buckets of an address in a table of `mask + 1`.
 #[inline(always)]
 pub fn buckets(address: u32, seed: u32, mask: u32) -> (u32, u32) {

@@ -3,8 +3,11 @@
 //! Written for kernel 6.1 and later: no kfuncs, no helper younger than that.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod atomic;
 mod count;
 mod dead_man;
 mod global;

@@ -3,7 +3,8 @@
 use core::mem::offset_of;
 
 use aya_ebpf::{
-    btf_maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray},
+    bindings::BPF_NOEXIST,
+    btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LruHashMap, PerCpuArray},
     helpers::generated::bpf_get_smp_processor_id,
     macros::{btf_map, map},
     maps::RingBuf,
@@ -12,11 +13,18 @@ use router_common::maps::{
     control::Control,
     counter::{Counter, PortCounters, REASON_SLOTS},
     event::{EVENTS_BYTES, TraceFilter},
+    image::Cell,
     port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
+    rule::{
+        DST_LIMITS_MAX, DstLimitKey, EPOCHS_MAX, LISTED_MAX, Listed, ListedKey, PATHS_MAX, PathKey,
+        RULE_LOG_BYTES, RULE_SLOTS, RuleScratch,
+    },
     scratch::{Last, Scratch},
 };
 use router_common::wire::ipv6::Halves;
+
+use crate::atomic;
 
 /// Kernel: `BPF_F_MMAPABLE`.
 const MMAPABLE: usize = 1 << 10;
@@ -56,6 +64,35 @@ static SCRATCH: PerCpuArray<Scratch, 2> = PerCpuArray::new();
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 #[btf_map]
 static TRACE: Array<TraceFilter, 1> = Array::new();
+
+/// Kernel: `BPF_F_INNER_MAP`: inner arrays differ in size. `BPF_F_NO_PREALLOC`.
+const INNER_MAP: usize = 1 << 12;
+const NO_PREALLOC: usize = 1;
+
+/// The image of one slot; of the size that its rules need.
+pub type Images = Array<Cell, 1, { MMAPABLE | INNER_MAP }>;
+#[btf_map]
+static IMAGES: ArrayOfMaps<Images, 2> = ArrayOfMaps::new();
+#[btf_map]
+static RULE_SCRATCH: PerCpuArray<RuleScratch, 2> = PerCpuArray::new();
+#[btf_map]
+static RULE_COUNTERS: PerCpuArray<Counter, { RULE_SLOTS as usize }> = PerCpuArray::new();
+#[btf_map]
+static LIMITS: Array<u64, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static DST_LIMITS: LruHashMap<DstLimitKey, u64, { DST_LIMITS_MAX as usize }> = LruHashMap::new();
+#[btf_map]
+static LISTED: HashMap<ListedKey, Listed, { LISTED_MAX as usize }, NO_PREALLOC> = HashMap::new();
+#[btf_map]
+static LIST_EPOCHS: Array<u32, { EPOCHS_MAX as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static PATHS: HashMap<PathKey, u32, { 2 * PATHS_MAX as usize }> = HashMap::new();
+#[btf_map]
+static PATH_NEXT: Array<u32, 2, MMAPABLE> = Array::new();
+#[btf_map]
+static PATH_COUNTERS: PerCpuArray<Counter, { 2 * PATHS_MAX as usize }> = PerCpuArray::new();
+#[map]
+pub static RULE_LOG: RingBuf = RingBuf::with_byte_size(RULE_LOG_BYTES, 0);
 
 /// The control words as one packet sees them throughout.
 #[repr(C)]
@@ -177,6 +214,97 @@ pub fn scratch(index: u32) -> Option<&'static mut Scratch> {
 #[inline(always)]
 pub fn trace_filter() -> Option<&'static TraceFilter> {
     TRACE.get(0)
+}
+
+#[inline(always)]
+pub fn image(generation: u32) -> Option<&'static Images> {
+    IMAGES.get(generation & 1)
+}
+
+#[inline(always)]
+pub fn rule_scratch(index: u32) -> Option<&'static mut RuleScratch> {
+    // SAFETY: as for `scratch`.
+    RULE_SCRATCH.get_ptr_mut(index).map(|scratch| unsafe { &mut *scratch })
+}
+
+#[inline(always)]
+pub fn rule_counter(slot: u32) -> Option<&'static mut Counter> {
+    // SAFETY: per-CPU, and the reference does not outlive one addition.
+    RULE_COUNTERS.get_ptr_mut(slot).map(|counter| unsafe { &mut *counter })
+}
+
+#[inline(always)]
+pub fn path_counter(id: u32) -> Option<&'static mut Counter> {
+    // SAFETY: as above.
+    PATH_COUNTERS.get_ptr_mut(id).map(|counter| unsafe { &mut *counter })
+}
+
+#[inline(always)]
+pub fn path(key: &PathKey) -> Option<u32> {
+    // SAFETY: the value is one aligned word, written before the entry is there.
+    PATHS.get_ptr(key).map(|id| unsafe { *id })
+}
+
+#[inline(always)]
+pub fn add_path(key: &PathKey, id: u32, flags: u64) -> bool {
+    PATHS.insert(key, id, flags).is_ok()
+}
+
+#[inline(always)]
+pub fn path_next(parity: u32) -> Option<*mut u32> {
+    PATH_NEXT.get_ptr_mut(parity)
+}
+
+/// The bucket of a rule's `limit`.
+#[inline(always)]
+pub fn limit(slot: u32) -> Option<*mut u64> {
+    LIMITS.get_ptr_mut(slot)
+}
+
+/// The bucket of a rule's `dst-limit`, a new one full.
+#[inline(always)]
+pub fn dst_limit(key: &DstLimitKey) -> Option<*mut u64> {
+    match DST_LIMITS.get_ptr_mut(key) {
+        Some(bucket) => Some(bucket),
+        None => {
+            // Fails where another CPU was faster.
+            let _ = DST_LIMITS.insert(key, 0, BPF_NOEXIST.into());
+            DST_LIMITS.get_ptr_mut(key)
+        }
+    }
+}
+
+#[inline(always)]
+pub fn listed(key: &ListedKey) -> Option<Listed> {
+    // SAFETY: two words; each is whole whenever it is read.
+    LISTED.get_ptr(key).map(|listed| unsafe { *listed })
+}
+
+#[inline(always)]
+pub fn listed_mut(key: &ListedKey) -> Option<&'static mut Listed> {
+    // SAFETY: each of its two words is whole whenever it is read or written.
+    LISTED.get_ptr_mut(key).map(|listed| unsafe { &mut *listed })
+}
+
+#[inline(always)]
+pub fn add_listed(key: &ListedKey, listed: &Listed, flags: u64) -> bool {
+    LISTED.insert(key, listed, flags).is_ok()
+}
+
+/// Kept decisions that looked at dynamic lists for a like address hold no more.
+#[inline(always)]
+pub fn bump_list_epoch(index: u32) {
+    if let Some(epoch) = LIST_EPOCHS.get_ptr_mut(index) {
+        // SAFETY: a whole, aligned word of a map.
+        unsafe { atomic::add32(epoch, 1) };
+    }
+}
+
+/// The epoch of an address, see [`router_common::hash::epoch`].
+#[inline(always)]
+pub fn list_epoch(index: u32) -> u32 {
+    // SAFETY: as above.
+    LIST_EPOCHS.get_ptr(index).map_or(0, |epoch| unsafe { epoch.read_volatile() })
 }
 
 /// Reads an address that stands at a multiple of eight in a map value.

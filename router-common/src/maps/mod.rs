@@ -9,6 +9,7 @@ pub mod handover;
 pub mod image;
 pub mod port;
 pub mod route;
+pub mod rule;
 pub mod scratch;
 
 /// Asserts at compile time that a map struct has the size that both worlds expect.

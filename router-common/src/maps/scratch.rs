@@ -10,6 +10,8 @@ pub const TC: u32 = 1;
 /// two headers (RFC 4443, 2.4 c).
 pub const QUOTE_BYTES: usize = 1232;
 
+use crate::facts::Facts;
+
 /// One program's memory on one CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +27,9 @@ pub struct Scratch {
     pub fib: [u64; 8],
     /// What an error quotes and the zeros that fill its last word, added up in three parts of 512 bytes.
     pub quote: [u8; 3 * 512],
+    pub facts: Facts,
 }
-crate::assert_size!(Scratch, 1648);
+crate::assert_size!(Scratch, 1744);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]

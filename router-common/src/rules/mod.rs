@@ -26,6 +26,15 @@ pub trait Cells: Copy {
     fn find64(self, tree: tree::Tree, key: u64) -> Option<u32> {
         tree::find64(self, tree, key)
     }
+    fn row(self, facts: &Facts, walk: &mut Walk, dimension: u32) -> Option<()> {
+        rows::row(self, facts, walk, dimension)
+    }
+    fn chunks(self, walk: &mut Walk) -> Option<()> {
+        rows::chunks(self, walk)
+    }
+    fn load(self, walk: &mut Walk, chunk: u32) -> Option<()> {
+        walk::load(self, walk, chunk)
+    }
 }
 
 /// What a walk asks for or does beyond the image.

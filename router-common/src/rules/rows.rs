@@ -26,47 +26,52 @@ pub fn prepare<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk) -> Option<()>
     let roots = cells.cell(walk.root + 1)?;
     walk.rules = word(roots, root::RULES as u32);
     walk.count = word(roots, root::COUNT as u32);
-    let used = word(roots, root::DIMENSIONS as u32);
-    let stale = walk.stale & used;
-    for dimension in 0..dimension::LISTS {
+    let stale = walk.stale & word(roots, root::DIMENSIONS as u32);
+    for dimension in 0..dimension::COUNT {
         if stale & 1 << dimension != 0 {
-            let row = by_tree(cells, facts, walk, dimension)?;
-            *walk.rows.get_mut(dimension as usize)? = row;
+            cells.row(facts, walk, dimension)?;
         }
-    }
-    if stale & 1 << dimension::PROTOCOL != 0 {
-        let row = by_table(cells, word(roots, root::PROTOCOLS as u32), u32::from(facts.protocol))?;
-        *walk.rows.get_mut(dimension::PROTOCOL as usize)? = row;
-    }
-    if stale & 1 << dimension::STATE != 0 {
-        let value = u32::from(facts.state & 7) << 2 | u32::from(facts.nat & 3);
-        *walk.rows.get_mut(dimension::STATE as usize)? =
-            by_table(cells, word(roots, root::STATES as u32), value)?;
-    }
-    if stale & 1 << dimension::TYPE != 0 {
-        let value = u32::from(facts.src_type & 7) << 3 | u32::from(facts.dst_type & 7);
-        *walk.rows.get_mut(dimension::TYPE as usize)? =
-            by_table(cells, word(roots, root::TYPES as u32), value)?;
-    }
-    if stale & 1 << dimension::SRC_LIST != 0 {
-        walk.src_class = class(cells, facts, roots, walk.root, &facts.src)?;
-        *walk.rows.get_mut(dimension::SRC_LIST as usize)? = Class::of(cells.cell(walk.src_class)?).src_row;
-    }
-    if stale & 1 << dimension::DST_LIST != 0 {
-        walk.dst_class = class(cells, facts, roots, walk.root, &facts.dst)?;
-        *walk.rows.get_mut(dimension::DST_LIST as usize)? = Class::of(cells.cell(walk.dst_class)?).dst_row;
     }
     walk.stale = 0;
     walk.loaded = 0;
-    walk.chunks = chunks(cells, walk)?;
+    cells.chunks(walk)
+}
+
+/// Looks the row of one dimension up.
+#[inline(always)]
+pub fn row<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk, dimension: u32) -> Option<()> {
+    let roots = cells.cell(walk.root + 1)?;
+    let row = match dimension {
+        dimension::PROTOCOL => by_table(cells, word(roots, root::PROTOCOLS as u32), facts.protocol.into())?,
+        dimension::STATE => {
+            let value = u32::from(facts.state & 7) << 2 | u32::from(facts.nat & 3);
+            by_table(cells, word(roots, root::STATES as u32), value)?
+        }
+        dimension::TYPE => {
+            let value = u32::from(facts.src_type & 7) << 3 | u32::from(facts.dst_type & 7);
+            by_table(cells, word(roots, root::TYPES as u32), value)?
+        }
+        dimension::SRC_LIST => {
+            walk.src_class = class(cells, facts, roots, walk.root, &facts.src)?;
+            Class::of(cells.cell(walk.src_class)?).src_row
+        }
+        dimension::DST_LIST => {
+            walk.dst_class = class(cells, facts, roots, walk.root, &facts.dst)?;
+            Class::of(cells.cell(walk.dst_class)?).dst_row
+        }
+        _ => by_tree(cells, facts, walk, dimension)?,
+    };
+    let place = core::hint::black_box(dimension) & (dimension::COUNT - 1);
+    *walk.rows.get_mut(place as usize)? = row;
     Some(())
 }
 
-/// The chunks in which a rule may have its bit in every row.
+/// Finds the chunks in which a rule may have its bit in every row.
 #[inline(always)]
-fn chunks<C: Cells>(cells: C, walk: &Walk) -> Option<u64> {
+pub fn chunks<C: Cells>(cells: C, walk: &mut Walk) -> Option<()> {
     if walk.is_small() {
-        return Some(1);
+        walk.chunks = 1;
+        return Some(());
     }
     let mut chunks = u64::MAX;
     for (dimension, row) in (0..).zip(&walk.rows) {
@@ -80,7 +85,8 @@ fn chunks<C: Cells>(cells: C, walk: &Walk) -> Option<u64> {
         }
         chunks &= bitmap;
     }
-    Some(chunks)
+    walk.chunks = chunks;
+    Some(())
 }
 
 #[inline(always)]

@@ -31,9 +31,7 @@ pub fn find32<C: Cells>(cells: C, tree: Tree, key: u32) -> Option<u32> {
             break;
         }
         let below = count32(cells.cell(tree.cells.wrapping_add(node))?, key);
-        if below != 0 {
-            place = node * KEYS32 + below - 1;
-        }
+        place = later(place, node * KEYS32, below);
         node = node * (KEYS32 + 1) + 1 + below;
     }
     payload(cells, tree, place)
@@ -49,12 +47,17 @@ pub fn find64<C: Cells>(cells: C, tree: Tree, key: u64) -> Option<u32> {
             break;
         }
         let below = count64(cells.cell(tree.cells.wrapping_add(node))?, key);
-        if below != 0 {
-            place = node * KEYS64 + below - 1;
-        }
+        place = later(place, node * KEYS64, below);
         node = node * (KEYS64 + 1) + 1 + below;
     }
     payload(cells, tree, place)
+}
+
+/// The place of the last of a node's keys that is not above, if any is.
+#[inline(always)]
+fn later(place: u32, first: u32, below: u32) -> u32 {
+    let any = (core::hint::black_box(below.wrapping_neg()) as i32 >> 31) as u32;
+    place & !any | first.wrapping_add(below).wrapping_sub(1) & any
 }
 
 #[inline(always)]

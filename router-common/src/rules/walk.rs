@@ -224,7 +224,7 @@ fn advance<C: Cells>(cells: C, walk: &mut Walk) -> Option<Next> {
         if walk.position >= walk.end {
             return Some(Next::End);
         }
-        load(cells, walk, chunk)?;
+        cells.load(walk, chunk)?;
         walk.loaded = chunk + 1;
     }
     let from = walk.position % CHUNK_RULES;
@@ -265,7 +265,7 @@ fn lowest(word: u64) -> u32 {
 
 /// Joins the rows of one chunk.
 #[inline(always)]
-fn load<C: Cells>(cells: C, walk: &mut Walk, chunk: u32) -> Option<()> {
+pub fn load<C: Cells>(cells: C, walk: &mut Walk, chunk: u32) -> Option<()> {
     let small = walk.is_small();
     walk.bits = [u64::MAX; 8];
     for (dimension, row) in (0..).zip(&walk.rows) {

@@ -4,5 +4,6 @@ pub mod emit;
 pub mod handover;
 pub mod icmp_error;
 pub mod route;
+pub mod rules;
 pub mod source;
 pub mod unfinished;

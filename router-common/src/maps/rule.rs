@@ -1,0 +1,118 @@
+//! What rules keep outside the image: it outlives every reload. All is keyed by a rule's slot or a list's id, which are
+//! stable while the rule, the list exists.
+
+use crate::facts::Facts;
+use crate::rules::walk::{COUNTED_MAX, Walk};
+
+/// Map name: `PerCpuArray<Counter, RULE_SLOTS>`: packets that walked the rules. Bytes are those of IP packets.
+pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
+/// Slots of rules: both families' at their largest.
+pub const RULE_SLOTS: u32 = 65536;
+/// Map name: `Array<u64, RULE_SLOTS>`, mmapable: buckets of `limit`, see [`crate::rules::limit`].
+pub const LIMITS: &str = "LIMITS";
+
+/// Map name: `LruHashMap<DstLimitKey, u64>`: buckets of `dst-limit`.
+pub const DST_LIMITS: &str = "DST_LIMITS";
+pub const DST_LIMITS_MAX: u32 = 65536;
+
+/// A bucket of one rule; what its mode leaves out is zero.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DstLimitKey {
+    pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub slot: u32,
+    pub port: u32,
+}
+crate::assert_size!(DstLimitKey, 40);
+
+/// Map name: `HashMap<ListedKey, Listed>`: dynamic members of address lists.
+pub const LISTED: &str = "LISTED";
+pub const LISTED_MAX: u32 = 1 << 20;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListedKey {
+    pub list: u32,
+    /// 4 or 6.
+    pub family: u32,
+    /// IPv4 in the first four bytes.
+    pub address: [u8; 16],
+}
+crate::assert_size!(ListedKey, 24);
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The tick at which it is no member any more; `u32::MAX`: stays.
+    pub until_tick: u32,
+    pub since_tick: u32,
+}
+crate::assert_size!(Listed, 8);
+
+/// Map name: `Array<u32, EPOCHS_MAX>`, mmapable: counted up when a dynamic member comes or goes, at
+/// [`crate::hash::epoch`] of its address. A kept decision that looked at dynamic lists holds while those of its
+/// addresses stay the same.
+pub const LIST_EPOCHS: &str = "LIST_EPOCHS";
+pub const EPOCHS_MAX: u32 = 4096;
+
+/// Map name: `HashMap<PathKey, u32>`: the rules that counted a packet -> their path. Each generation parity has ids of
+/// its own, so that those of the idle slot can be counted together and given anew.
+pub const PATHS: &str = "PATHS";
+/// Map name: `PerCpuArray<Counter, 2 * PATHS_MAX>`: packets that took the fast path, by path.
+pub const PATH_COUNTERS: &str = "PATH_COUNTERS";
+/// Map name: `Array<u32, 2>`, mmapable: ids given out, by generation parity.
+pub const PATH_NEXT: &str = "PATH_NEXT";
+/// Paths of one parity. Id 0 of each is that of no rule at all.
+pub const PATHS_MAX: u32 = 8192;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathKey {
+    pub parity: u32,
+    pub count: u32,
+    /// Slots; what is beyond `count` is zero.
+    pub slots: [u32; COUNTED_MAX],
+}
+crate::assert_size!(PathKey, 72);
+
+/// Map name: `RingBuf` of [`Logged`].
+pub const RULE_LOG: &str = "RULE_LOG";
+pub const RULE_LOG_BYTES: u32 = 1 << 18;
+/// Packets that one CPU logs in a second.
+pub const LOGGED_MAX: u32 = 500;
+
+/// A packet that a rule logs.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Which item: menu << 32 | id.
+    pub key: u64,
+    /// Chain's number where it is built-in.
+    pub chain: u32,
+    /// Packets that were not told of before this one.
+    pub lost: u32,
+    pub facts: Facts,
+}
+crate::assert_size!(Logged, 112);
+
+/// Map name: `PerCpuArray<RuleScratch, 2>`, indexed as [`crate::maps::scratch::SCRATCH`].
+pub const RULE_SCRATCH: &str = "RULE_SCRATCH";
+
+/// Working memory of the rules.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleScratch {
+    pub walk: Walk,
+    // Keys and values of maps, too large for the stack.
+    pub path: PathKey,
+    pub bucket: DstLimitKey,
+    pub listed_key: ListedKey,
+    pub listed: Listed,
+    /// Packets logged in the second `logged_tick`, and those that were not for that or for a full ring.
+    pub logged_tick: u32,
+    pub logged: u32,
+    pub lost: u32,
+    pub reserved: u32,
+}
+crate::assert_size!(RuleScratch, 496);

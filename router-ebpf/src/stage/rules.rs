@@ -1,0 +1,377 @@
+//! Which rule decides? The walk of `router_common::rules` over the image in the kernel.
+//!
+//! Everything here is about plain memory: the packet is known by its facts. So the global functions serve XDP and tc
+//! alike.
+
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
+use router_common::facts::Facts;
+use router_common::hash;
+use router_common::maps::image::{Cell, Limits, Rule, limit_key};
+use router_common::maps::rule::{LOGGED_MAX, Logged, PATHS_MAX, RuleScratch};
+use router_common::rules::tree::{self, Tree};
+use router_common::rules::walk::{self, flag, verdict};
+use router_common::rules::{Cells, Hooks, Walk, limit, rows};
+
+use crate::maps::{self, Images};
+use crate::{atomic, count};
+
+/// Steps of one walk at most: chains that call each other many times end here, and the packet is dropped.
+const STEPS_MAX: u32 = 1 << 16;
+
+/// Begins with a packet: nothing is known of its rows yet. `scratch` is the index of the program's memory.
+#[inline(always)]
+pub fn begin(scratch: u32) {
+    if let Some(memory) = maps::rule_scratch(scratch) {
+        memory.walk.reset();
+    }
+}
+
+/// Takes the packet through a built-in chain, one of `router_common::maps::image::chain`, and gives one of
+/// `router_common::rules::walk::verdict`; more is in [`RuleScratch::walk`]. Facts that were changed since the last walk
+/// have to be told with `Walk::change`.
+#[inline(always)]
+pub fn run(scratch: u32, generation: u32, chain: u32) -> u32 {
+    rules_walk(scratch, generation, chain)
+}
+
+#[derive(Clone, Copy)]
+struct Image {
+    cells: &'static Images,
+    generation: u32,
+}
+
+impl Image {
+    #[inline(always)]
+    fn of(generation: u32) -> Option<Image> {
+        Some(Image { cells: maps::image(generation)?, generation })
+    }
+}
+
+impl Cells for Image {
+    #[inline(always)]
+    fn cell(self, index: u32) -> Option<&'static Cell> {
+        self.cells.get(index)
+    }
+    #[inline(always)]
+    fn find32(self, tree: Tree, key: u32) -> Option<u32> {
+        found(rules_find32(self.generation, tree.cells, tree.nodes, tree.payloads, key))
+    }
+    #[inline(always)]
+    fn find64(self, tree: Tree, key: u64) -> Option<u32> {
+        found(rules_find64(self.generation, tree.cells, tree.nodes, tree.payloads, key))
+    }
+    #[inline(always)]
+    fn row(self, facts: &Facts, walk: &mut Walk, dimension: u32) -> Option<()> {
+        (rules_row(facts, walk, self.generation, dimension) != 0).then_some(())
+    }
+    #[inline(always)]
+    fn chunks(self, walk: &mut Walk) -> Option<()> {
+        (rules_chunks(walk, self.generation) != 0).then_some(())
+    }
+    #[inline(always)]
+    fn load(self, walk: &mut Walk, chunk: u32) -> Option<()> {
+        (rules_load(walk, self.generation, chunk) != 0).then_some(())
+    }
+}
+
+/// Where a tree is damaged; no payload is that.
+const DAMAGED: u32 = u32::MAX;
+
+#[inline(always)]
+fn found(payload: u32) -> Option<u32> {
+    if payload == DAMAGED { None } else { Some(payload) }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_find32(generation: u32, cells: u32, nodes: u32, payloads: u32, key: u32) -> u32 {
+    let Some(image) = Image::of(generation) else { return DAMAGED };
+    tree::find32(image, Tree { cells, nodes, payloads }, key).unwrap_or(DAMAGED)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_find64(generation: u32, cells: u32, nodes: u32, payloads: u32, key: u64) -> u32 {
+    let Some(image) = Image::of(generation) else { return DAMAGED };
+    tree::find64(image, Tree { cells, nodes, payloads }, key).unwrap_or(DAMAGED)
+}
+
+/// Looks up the row of one dimension; 0 where the image is damaged, as for those below.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_row(facts: *const Facts, walk: *mut Walk, generation: u32, dimension: u32) -> u32 {
+    // SAFETY: null, which the verifier asks about, or what is borrowed for this call.
+    let (facts, walk) = unsafe { (facts.as_ref(), walk.as_mut()) };
+    let (Some(facts), Some(walk), Some(image)) = (facts, walk, Image::of(generation)) else { return 0 };
+    u32::from(rows::row(image, facts, walk, dimension).is_some())
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_chunks(walk: *mut Walk, generation: u32) -> u32 {
+    // SAFETY: as for `rules_row`.
+    let (Some(walk), Some(image)) = (unsafe { walk.as_mut() }, Image::of(generation)) else { return 0 };
+    u32::from(rows::chunks(image, walk).is_some())
+}
+
+/// Joins a chunk's rows.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_load(walk: *mut Walk, generation: u32, chunk: u32) -> u32 {
+    // SAFETY: as for `rules_row`.
+    let (Some(walk), Some(image)) = (unsafe { walk.as_mut() }, Image::of(generation)) else { return 0 };
+    u32::from(walk::load(image, walk, chunk).is_some())
+}
+
+/// Looks the packet's rows up.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_prepare(scratch: u32, generation: u32) -> u32 {
+    let prepared = (|| {
+        let image = Image::of(generation)?;
+        let memory = maps::rule_scratch(scratch)?;
+        let facts = &maps::scratch(scratch)?.facts;
+        rows::prepare(image, facts, &mut memory.walk)
+    })();
+    u32::from(prepared.is_some())
+}
+
+/// What a step needs to know; it stands on the stack of the walk.
+#[repr(C)]
+struct Walking {
+    scratch: u32,
+    generation: u32,
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_walk(scratch: u32, generation: u32, chain: u32) -> u32 {
+    let Some(memory) = maps::rule_scratch(scratch) else { return verdict::ERROR };
+    let walk = &mut memory.walk;
+    let Some(image) = Image::of(generation) else {
+        walk.verdict = verdict::NONE;
+        return verdict::NONE;
+    };
+    if walk.stale != 0 && rules_prepare(scratch, generation) == 0 {
+        walk.verdict = verdict::ERROR;
+        return verdict::ERROR;
+    }
+    if !walk::start(image, walk, chain) {
+        return walk.verdict;
+    }
+    let mut walking = Walking { scratch, generation };
+    // SAFETY: the callback has the signature that the helper asks for, and its context outlives the call.
+    let steps = unsafe { bpf_loop(STEPS_MAX, step as *mut c_void, (&raw mut walking).cast(), 0) };
+    if steps < 0 || steps >= i64::from(STEPS_MAX) {
+        walk.verdict = verdict::ERROR;
+    }
+    walk.verdict
+}
+
+/// One step of a walk; 1 ends the loop.
+unsafe extern "C" fn step(_index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the `Walking` of the walk.
+    let Walking { scratch, generation } = unsafe { context.cast::<Walking>().read() };
+    let more = (|| {
+        let image = Image::of(generation)?;
+        let memory = maps::rule_scratch(scratch)?;
+        let facts = &maps::scratch(scratch)?.facts;
+        Some(walk::step(image, facts, &mut memory.walk, &mut Kernel { scratch }))
+    })();
+    i64::from(more != Some(true))
+}
+
+/// Limits, counters and lists in their maps.
+struct Kernel {
+    scratch: u32,
+}
+
+impl Hooks for Kernel {
+    #[inline(always)]
+    fn count(&mut self, slot: u32, facts: &Facts) {
+        if let Some(counter) = maps::rule_counter(slot) {
+            count::add(counter, u64::from(facts.packets), u64::from(facts.total_bytes));
+        }
+    }
+
+    #[inline(always)]
+    fn log(&mut self, rule: &Rule, _facts: &Facts) {
+        rules_log(self.scratch, rule.key, u32::from(rule.chain));
+    }
+
+    #[inline(always)]
+    fn limit(&mut self, rule: &Rule, limits: &Limits, facts: &Facts) -> bool {
+        let Some(bucket) = maps::limit(rule.slot) else { return false };
+        take(bucket, &limits.limit, facts)
+    }
+
+    #[inline(always)]
+    fn dst_limit(&mut self, rule: &Rule, limits: &Limits, facts: &Facts) -> bool {
+        let Some(memory) = maps::rule_scratch(self.scratch) else { return false };
+        let key = &mut memory.bucket;
+        let none = [0; 16];
+        key.src = if limits.key & limit_key::SRC != 0 { facts.src } else { none };
+        key.dst = if limits.key & limit_key::DST != 0 { facts.dst } else { none };
+        key.port = if limits.key & limit_key::DST_PORT != 0 { u32::from(facts.dst_port) } else { 0 };
+        key.slot = rule.slot;
+        let Some(bucket) = maps::dst_limit(key) else { return false };
+        take(bucket, &limits.dst_limit, facts)
+    }
+
+    /// Connections are not counted by source yet: the plan says so of rules that ask.
+    #[inline(always)]
+    fn connection_limit(&mut self, _rule: &Rule, _limits: &Limits, _facts: &Facts) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn is_listed(&mut self, list: u32, address: &[u8; 16], family: u8) -> bool {
+        let Some(memory) = maps::rule_scratch(self.scratch) else { return false };
+        let key = &mut memory.listed_key;
+        key.list = list;
+        key.family = u32::from(family);
+        key.address = *address;
+        let Some(now) = maps::now() else { return false };
+        maps::listed(key).is_some_and(|listed| now.tick < listed.until_tick)
+    }
+
+    #[inline(always)]
+    fn add_to_list(&mut self, list: u32, address: &[u8; 16], family: u8, timeout_s: u32) {
+        let Some(memory) = maps::rule_scratch(self.scratch) else { return };
+        let key = &mut memory.listed_key;
+        key.list = list;
+        key.family = u32::from(family);
+        key.address = *address;
+        rules_add(self.scratch, timeout_s);
+    }
+}
+
+/// Takes a packet's tokens. Another CPU that takes at the same moment is waited for four times; then the bucket counts
+/// as empty.
+#[inline(always)]
+fn take(bucket: *mut u64, rate: &router_common::maps::image::Rate, facts: &Facts) -> bool {
+    let cost_ns = limit::cost_ns(rate, facts);
+    for _ in 0..4 {
+        // SAFETY: no arguments.
+        let now_ns = unsafe { bpf_ktime_get_ns() };
+        // SAFETY: a whole, aligned word of a map.
+        let word = unsafe { bucket.read_volatile() };
+        let Some(next) = limit::take(word, now_ns, rate, cost_ns) else { return false };
+        // SAFETY: as above.
+        if unsafe { atomic::replace(bucket, word, next) } {
+            return true;
+        }
+    }
+    false
+}
+
+/// Makes the address in the memory's key a member of its list, or renews that.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_add(scratch: u32, timeout_s: u32) -> u32 {
+    let (Some(memory), Some(now)) = (maps::rule_scratch(scratch), maps::now()) else { return 0 };
+    let until_tick = if timeout_s == 0 { u32::MAX } else { now.tick.saturating_add(timeout_s) };
+    let RuleScratch { listed_key, listed, .. } = memory;
+    if let Some(member) = maps::listed_mut(listed_key) {
+        let was_member = now.tick < member.until_tick;
+        // One that stays is not made to go.
+        if member.until_tick != u32::MAX || !was_member {
+            member.until_tick = until_tick;
+        }
+        if was_member {
+            return 1;
+        }
+        member.since_tick = now.tick;
+    } else {
+        listed.until_tick = until_tick;
+        listed.since_tick = now.tick;
+        if !maps::add_listed(listed_key, listed, BPF_ANY.into()) {
+            return 0;
+        }
+    }
+    maps::bump_list_epoch(hash::epoch(&listed_key.address));
+    1
+}
+
+/// Tells the daemon of a packet that a rule logs.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_log(scratch: u32, key: u64, chain: u32) -> u32 {
+    let (Some(memory), Some(work), Some(now)) =
+        (maps::rule_scratch(scratch), maps::scratch(scratch), maps::now())
+    else {
+        return 0;
+    };
+    if memory.logged_tick != now.tick {
+        memory.logged_tick = now.tick;
+        memory.logged = 0;
+    }
+    let entry = if memory.logged < LOGGED_MAX { maps::RULE_LOG.reserve::<Logged>(0) } else { None };
+    let Some(mut entry) = entry else {
+        memory.lost = memory.lost.wrapping_add(1);
+        return 0;
+    };
+    memory.logged += 1;
+    entry.write(Logged { key, chain, lost: memory.lost, facts: work.facts });
+    entry.submit(0);
+    memory.lost = 0;
+    1
+}
+
+/// The path of the rules that have counted this packet, for decisions that are kept; None where it can't be one.
+/// Id 0 of each parity is that of no rule.
+#[inline(always)]
+pub fn path(scratch: u32, generation: u32) -> Option<u32> {
+    let memory = maps::rule_scratch(scratch)?;
+    if memory.walk.flags & flag::UNCACHEABLE != 0 {
+        return None;
+    }
+    if memory.walk.counted_len == 0 {
+        return Some((generation & 1) * PATHS_MAX);
+    }
+    found(rules_path(scratch, generation))
+}
+
+/// Looks the path up, or gives it an id.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_path(scratch: u32, generation: u32) -> u32 {
+    let Some(memory) = maps::rule_scratch(scratch) else { return DAMAGED };
+    let parity = generation & 1;
+    let RuleScratch { walk, path, .. } = memory;
+    path.parity = parity;
+    path.count = walk.counted_len;
+    for (number, (to, from)) in (0..).zip(path.slots.iter_mut().zip(&walk.counted)) {
+        *to = if number < walk.counted_len { *from } else { 0 };
+    }
+    if let Some(id) = maps::path(path) {
+        return id;
+    }
+    let Some(next) = maps::path_next(parity) else { return DAMAGED };
+    // SAFETY: a whole, aligned word of a map.
+    if unsafe { next.read_volatile() } >= PATHS_MAX - 1 {
+        return DAMAGED;
+    }
+    // SAFETY: as above.
+    let number = unsafe { atomic::add32(next, 1) } + 1;
+    if number >= PATHS_MAX {
+        return DAMAGED;
+    }
+    let id = parity * PATHS_MAX + number;
+    if maps::add_path(path, id, BPF_NOEXIST.into()) {
+        return id;
+    }
+    // Another CPU was faster, or there is no room.
+    maps::path(path).unwrap_or(DAMAGED)
+}
+
+/// Counts a packet that took the fast path, by its path.
+#[inline(always)]
+pub fn count_path(id: u32, packets: u64, bytes: u64) {
+    if let Some(counter) = maps::path_counter(id) {
+        count::add(counter, packets, bytes);
+    }
+}
