@@ -10,7 +10,7 @@ use aya_ebpf::{
     bindings::{
         BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS,
         BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LOOKUP_DIRECT, bpf_fib_lookup as FibLookup,
-        xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS},
+        xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX},
     },
     helpers::{bpf_fib_lookup, bpf_redirect},
     macros::{map, xdp},
@@ -46,6 +46,12 @@ static FLOW_MASK: Global<u32> = Global::new(0);
 static SOURCE_MASK: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static DESTINATION_MASK: Global<u32> = Global::new(0);
+/// From one source address to the next, IPv4 only.
+#[unsafe(no_mangle)]
+static SOURCE_STRIDE: Global<u32> = Global::new(1);
+/// The source address that `sink_verify` expects, as in memory; 0: any.
+#[unsafe(no_mangle)]
+static TRANSLATED_TO: Global<u32> = Global::new(0);
 /// UDP header and payload, in bytes.
 #[unsafe(no_mangle)]
 static UDP_LENGTH: Global<u32> = Global::new(8);
@@ -59,7 +65,7 @@ static POSITION: Array<u64> = Array::with_max_entries(1, 0);
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(4, 0);
 /// UDP packets that arrived.
 const ARRIVED: u32 = 0;
-/// Of these, with a wrong checksum or another TTL than 63.
+/// Of these, with a wrong checksum, another TTL than 63 or another source than expected.
 const BAD: u32 = 1;
 /// Frames that are no UDP packets.
 const OTHER: u32 = 2;
@@ -123,7 +129,8 @@ pub fn generate(ctx: XdpContext) -> u32 {
     let flow = (n as u32).wrapping_mul(0x9e37_79b1) & FLOW_MASK.load();
     let source = flow & SOURCE_MASK.load();
     let destination = mix(flow) & DESTINATION_MASK.load();
-    let source_port = 16384 + ((flow >> 3) & 0x7fff);
+    // Every source has its own sequence of 32,768 ports, so that up to 2^23 flows of 256 sources differ.
+    let source_port = 16384 + ((flow >> 8).wrapping_add(source.wrapping_mul(7989)) & 0x7fff);
     let length = UDP_LENGTH.load();
     // All of the UDP checksum but the addresses.
     let sum = u32::from(UDP) + 2 * length + source_port + 443;
@@ -132,7 +139,7 @@ pub fn generate(ctx: XdpContext) -> u32 {
     // SAFETY: inside the frame by the check above.
     unsafe { write(eth, MACS.load()) };
     let (udp, check) = if IPV6.load() == 0 {
-        let (source, destination) = (0x0a00_0000 + source, 0xc612_0000 + destination); // 10.0.0.0, 198.18.0.0
+        let (source, destination) = (0x0a00_0000 + source * SOURCE_STRIDE.load(), 0xc612_0000 + destination); // 10.0.0.0, 198.18.0.0
         let pseudo = (source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff);
         let total = IPV4_BYTES as u32 + length;
         let ip = eth + ETH_BYTES;
@@ -211,6 +218,7 @@ pub fn sink_verify(ctx: XdpContext) -> u32 {
         // SAFETY: as above.
         unsafe {
             read::<u8>(ip + 8) == 63
+                && (TRANSLATED_TO.load() == 0 || read::<u32>(ip + 12) == TRANSLATED_TO.load())
                 && sum_words::<10>(ip, 0)
                 && sum_words::<8>(ip + 12, u32::from(u16::from(UDP).to_be()) + udp_length(ip + IPV4_BYTES))
         }
@@ -249,6 +257,48 @@ unsafe fn sum_words<const WORDS: usize>(address: usize, start: u32) -> bool {
 pub fn redirect(_ctx: XdpContext) -> u32 {
     // SAFETY: a plain helper call.
     unsafe { bpf_redirect(REDIRECT_TO.load(), 0) as u32 }
+}
+
+/// Answers: addresses and ports change sides, and the frame goes back. All sums stay what they were.
+#[xdp]
+pub fn reflect(ctx: XdpContext) -> u32 {
+    let Some((eth, ipv6)) = udp_packet(&ctx) else { return XDP_DROP };
+    let (addresses, udp) = (eth + ETH_BYTES, eth + ETH_BYTES + if ipv6 { IPV6_BYTES } else { IPV4_BYTES });
+    // SAFETY: `udp_packet` checked the frame up to the end of the UDP header.
+    unsafe {
+        swap::<[u16; 3]>(eth, eth + 6);
+        if ipv6 {
+            swap::<[u64; 2]>(addresses + 8, addresses + 24);
+        } else {
+            swap::<u32>(addresses + 12, addresses + 16);
+        }
+        swap::<u16>(udp, udp + 2);
+    }
+    XDP_TX
+}
+
+/// # Safety
+/// As for [`read`], at both addresses.
+#[inline(always)]
+unsafe fn swap<T: Copy>(one: usize, other: usize) {
+    // SAFETY: by the contract above.
+    unsafe {
+        let (a, b): (T, T) = (read(one), read(other));
+        write(one, b);
+        write(other, a);
+    }
+}
+
+/// What comes back.
+#[xdp]
+pub fn discard(_ctx: XdpContext) -> u32 {
+    XDP_DROP
+}
+
+/// Stands at a port so that its peer may send from XDP.
+#[xdp]
+pub fn pass(_ctx: XdpContext) -> u32 {
+    XDP_PASS
 }
 
 /// Generator and one hop alone.

@@ -2,7 +2,9 @@
 //! `xdp-forward`'s way and the plain kernel, in one run on one CPU. `docs/benchmarks.md` says how it counts.
 
 mod case;
+mod limits;
 mod namespace;
+mod policy;
 mod report;
 mod router;
 mod traffic;
@@ -10,6 +12,7 @@ mod traffic;
 use std::{
     fs,
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,7 @@ use aya::Ebpf;
 use lab::Daemon;
 
 use self::{
-    case::{Case, Router},
+    case::{Case, Life, Policy, Router},
     namespace::Topology,
     report::{Count, Report, Sample},
 };
@@ -26,6 +29,8 @@ use crate::{build, shell};
 
 /// CPU time between two changes from a case to the yardstick and back.
 const SLICE: Duration = Duration::from_millis(25);
+/// An exchange that lasts longer is a stream, for both firewalls.
+const STREAM: Duration = Duration::from_secs(4);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -62,7 +67,7 @@ pub fn run(options: &Options) -> Result<()> {
     let cases: Vec<Case> = Case::all().filter(|case| selected(&options.cases, &case.name())).collect();
     if options.list {
         for case in Case::all() {
-            println!("{:<16} {}", case.name(), case.describe());
+            println!("{:<24} {}", case.name(), case.describe());
         }
         return Ok(());
     }
@@ -88,12 +93,13 @@ pub fn run(options: &Options) -> Result<()> {
         verify: options.verify,
     };
     lab::topology::remove_orphans(namespace::PREFIX);
+    let _limits = limits::raise()?;
 
     let mut report = Report::default();
     for round in 0..options.rounds {
         for case in rotated(&cases, round as usize) {
             let sample = rig.measure(case).with_context(|| format!("case {}", case.name()))?;
-            eprintln!("round {} of {}  {:<16} {sample}", round + 1, options.rounds, case.name());
+            eprintln!("round {} of {}  {:<24} {sample}", round + 1, options.rounds, case.name());
             report.add(round, case, sample);
         }
     }
@@ -117,7 +123,7 @@ struct Rig {
 impl Rig {
     /// Sets a case and the yardstick up side by side and measures them in turns.
     fn measure(&self, case: Case) -> Result<Sample> {
-        let mut yardstick = Lane::create(self, Case::YARDSTICK)?;
+        let mut yardstick = Lane::create(self, case.yardstick())?;
         let mut lane = Lane::create(self, case)?;
         yardstick.prime()?;
         lane.prime()?;
@@ -131,7 +137,7 @@ impl Rig {
         let bad = sample.bad();
         ensure!(
             bad == 0 || case.router == Router::Redirect,
-            "{bad} packets arrived with a wrong TTL or checksum"
+            "{bad} packets arrived with a wrong TTL, checksum or source"
         );
         Ok(sample)
     }
@@ -151,16 +157,39 @@ struct Lane {
 impl Lane {
     fn create(rig: &Rig, case: Case) -> Result<Lane> {
         let topology = Topology::create()?;
-        let mut programs = traffic::load(&rig.object, &topology, case.traffic)?;
+        let translated_to = match case.policy {
+            Policy::Masquerade { .. } => [192, 168, 2, 1],
+            _ => [0; 4],
+        };
+        let programs = traffic::load(&rig.object, &topology, case.traffic, translated_to)?;
+        let mut lane = Lane { case, daemon: None, programs, topology, cpu: rig.cpu, packets: 0 };
+        lane.daemon = router::start(case, &lane.topology, &mut lane.programs, &rig.routerd)?;
+        if case.traffic.life == Life::Answered {
+            lane.answer()?;
+        }
         let sink = if rig.verify && case.router != Router::Redirect { "sink_verify" } else { "sink" };
-        topology.sink.enter(|| traffic::attach(&mut programs, sink, "s0"))??;
-        let daemon = router::start(case, &topology, &mut programs, &rig.routerd)?;
-        Ok(Lane { case, daemon, programs, topology, cpu: rig.cpu, packets: 0 })
+        lane.topology.sink.enter(|| traffic::attach(&mut lane.programs, sink, "s0"))??;
+        Ok(lane)
+    }
+
+    /// Has every flow answered twice, with the time between that makes a stream of an exchange.
+    fn answer(&mut self) -> Result<()> {
+        let Lane { case, topology, programs, .. } = self;
+        topology.generator.enter(|| traffic::attach(programs, "discard", "g0"))??;
+        if case.router == Router::Nft {
+            topology.router.enter(|| traffic::attach(programs, "pass", "r1"))??;
+        }
+        let reflect = topology.sink.enter(|| traffic::attach_for_now(programs, "reflect", "s0"))??;
+        self.send(self.case.traffic.flows)?;
+        thread::sleep(STREAM);
+        self.send(self.case.traffic.flows)?;
+        traffic::detach(&mut self.programs, "reflect", reflect)
     }
 
     /// Sends every flow at least once and finds out how many packets fill a slice.
     fn prime(&mut self) -> Result<()> {
-        self.send(self.case.traffic.flows.max(20_000))?;
+        let flows = if self.case.traffic.life == Life::New { 0 } else { self.case.traffic.flows };
+        self.send(flows.max(20_000))?;
         let packets = 1 << 14;
         let ns = self.send(packets)?.ns();
         self.packets = (SLICE.as_nanos() as f64 / ns).clamp(1024.0, 4e6) as u32;
@@ -173,7 +202,12 @@ impl Lane {
 
     fn send(&mut self, packets: u32) -> Result<Count> {
         let (cpu, ipv6, programs) = (self.cpu, self.case.traffic.ipv6, &mut self.programs);
-        self.topology.generator.enter(|| traffic::send(programs, cpu, ipv6, packets))?
+        let mut count = self.topology.generator.enter(|| traffic::send(programs, cpu, ipv6, packets))??;
+        if self.case.drops() {
+            ensure!(count.arrived == 0, "{} packets of the list arrived", count.arrived);
+            count.arrived = count.sent;
+        }
+        Ok(count)
     }
 }
 

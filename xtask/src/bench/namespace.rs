@@ -66,7 +66,7 @@ pub fn feed(netns: &Netns, program: &str, arguments: &[&str], input: &str) -> Re
         output.status.success(),
         "{program} {}: {}",
         arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
+        String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default()
     );
     Ok(())
 }

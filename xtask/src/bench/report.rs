@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::case::{Case, Router};
+use super::case::{Case, Policy, Router};
 
 /// Packets of a lane.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -80,9 +80,9 @@ pub struct Line {
     pub ns_most: f64,
     /// What the router costs above moving the frame.
     pub ns_over_redirect: f64,
-    /// Packets per second as a part of the redirect's.
+    /// Packets per second as a part of the redirect's; of the drop's where all are dropped.
     pub of_redirect: f64,
-    /// Times the kernel's forwarding of the same traffic.
+    /// Times the kernel's forwarding of the same traffic, under the same rules in nftables.
     pub of_kernel: Option<f64>,
     /// Times `fib-direct` with the same traffic.
     pub of_fib_direct: Option<f64>,
@@ -111,7 +111,7 @@ impl Report {
         let all = |f: fn(&Sample) -> f64| self.of(case).map(move |(_, sample)| f(sample));
         // Both against their own redirects: load that comes and goes between two cases does not enter.
         let times = |router| {
-            let other = Case { router, ..case };
+            let other = case.with(router);
             median(self.of(case).filter_map(|(round, sample)| {
                 let (_, other) = self.of(other).find(|(r, _)| *r == round)?;
                 Some(sample.of_redirect() / other.of_redirect())
@@ -126,7 +126,7 @@ impl Report {
             ns_most: all(Sample::ns).fold(0.0, f64::max),
             ns_over_redirect: median(all(Sample::ns_over_redirect))?,
             of_redirect: median(all(Sample::of_redirect))?,
-            of_kernel: times(Router::Kernel),
+            of_kernel: times(if case.policy == Policy::None { Router::Kernel } else { Router::Nft }),
             of_fib_direct: times(Router::FibDirect),
             lost: median(all(Sample::lost))?,
         })

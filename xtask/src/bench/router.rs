@@ -9,6 +9,7 @@ use lab::{Daemon, Netns};
 use super::{
     case::{Case, Router},
     namespace::{G0_MAC, S0_MAC, Topology, feed},
+    policy,
     traffic::{attach, ifindex},
 };
 
@@ -18,7 +19,7 @@ pub fn start(case: Case, topology: &Topology, programs: &mut Ebpf, routerd: &Pat
     if case.router == Router::Routerd {
         let directory = tempfile::tempdir().context("make a temporary directory")?;
         let file = directory.path().join("bench.rsc");
-        fs::write(&file, configuration())?;
+        fs::write(&file, configuration() + &policy::routeros(case))?;
         let options = ["--port", "ether1=r0", "--port", "ether2=r1", "--port-mode", "all=xdp"];
         return Daemon::start_program(routerd, router, &file, &options).map(Some);
     }
@@ -37,7 +38,7 @@ pub fn start(case: Case, topology: &Topology, programs: &mut Ebpf, routerd: &Pat
         })??,
         Router::Nft => {
             router.sysctl("net.netfilter.nf_conntrack_checksum", "0")?;
-            feed(router, "nft", &["-f", "-"], &rules(25))?;
+            feed(router, "nft", &["-f", "-"], &policy::nftables(case))?;
         }
         Router::Kernel | Router::Routerd => {}
     }
@@ -91,16 +92,4 @@ fn configuration() -> String {
          add dst-address=2001:db8:10::/48 gateway=2001:db8:1::2\n\
          add dst-address=2001:db8:20::/48 gateway=2001:db8:2::2\n"
     )
-}
-
-/// `count` rules that match nothing, then the one that accepts; the flows are one-way, so every packet passes them all.
-fn rules(count: u32) -> String {
-    let mut text =
-        "table inet bench {\n chain forward {\n  type filter hook forward priority 0; policy drop;\n\
-                    ct state established,related accept\n  ct state invalid drop\n"
-            .to_owned();
-    for i in 0..count {
-        text += &format!("  ip saddr 172.16.{}.{} udp dport {} drop\n", i >> 8, i & 255, 1000 + i);
-    }
-    text + "  ct state new accept\n }\n}\n"
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
     maps::PerCpuArray,
-    programs::{TestRunAttrs, Xdp, XdpMode},
+    programs::{TestRunAttrs, Xdp, XdpMode, xdp::XdpLinkId},
 };
 use rustix::{
     process::setpriority_process,
@@ -32,7 +32,8 @@ fn frame_bytes(ipv6: bool) -> usize {
 }
 
 /// Loads the bench's object with this traffic's constants, and the generator; [`attach`] loads the others.
-pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf> {
+/// `translated_to` is the source address that packets arrive with, 0.0.0.0 where it is their own.
+pub fn load(object: &[u8], topology: &Topology, traffic: Traffic, translated_to: [u8; 4]) -> Result<Ebpf> {
     let generator_out = topology.generator.enter(|| ifindex("g0"))??;
     let router_out = topology.router.enter(|| ifindex("r1"))??;
     let macs: Vec<u8> = [R0_MAC, G0_MAC]
@@ -51,6 +52,8 @@ pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf
         .override_global("FLOW_MASK", &(traffic.flows - 1), true)
         .override_global("SOURCE_MASK", &(traffic.sources - 1), true)
         .override_global("DESTINATION_MASK", &(traffic.destinations - 1), true)
+        .override_global("SOURCE_STRIDE", &traffic.stride, true)
+        .override_global("TRANSLATED_TO", &u32::from_ne_bytes(translated_to), true)
         .override_global("UDP_LENGTH", &udp_length, true)
         .load(object)
         .context("load the bench's programs")?;
@@ -60,9 +63,18 @@ pub fn load(object: &[u8], topology: &Topology, traffic: Traffic) -> Result<Ebpf
 
 /// Loads a program and attaches it in native mode to a device of the current namespace, for as long as `programs` lives.
 pub fn attach(programs: &mut Ebpf, program: &str, device: &str) -> Result<()> {
-    let xdp = loaded(programs, program)?;
-    xdp.attach(device, XdpMode::Driver).with_context(|| format!("attach {program} to {device}"))?;
+    attach_for_now(programs, program, device)?;
     Ok(())
+}
+
+/// As [`attach`], until [`detach`].
+pub fn attach_for_now(programs: &mut Ebpf, program: &str, device: &str) -> Result<XdpLinkId> {
+    let xdp = loaded(programs, program)?;
+    xdp.attach(device, XdpMode::Driver).with_context(|| format!("attach {program} to {device}"))
+}
+
+pub fn detach(programs: &mut Ebpf, program: &str, link: XdpLinkId) -> Result<()> {
+    loaded(programs, program)?.detach(link).with_context(|| format!("detach {program}"))
 }
 
 fn loaded<'e>(programs: &'e mut Ebpf, program: &str) -> Result<&'e mut Xdp> {
@@ -70,7 +82,9 @@ fn loaded<'e>(programs: &'e mut Ebpf, program: &str) -> Result<&'e mut Xdp> {
         .program_mut(program)
         .with_context(|| format!("the object has no program {program}"))?
         .try_into()?;
-    xdp.load().with_context(|| format!("load {program}"))?;
+    if xdp.fd().is_err() {
+        xdp.load().with_context(|| format!("load {program}"))?;
+    }
     Ok(xdp)
 }
 
