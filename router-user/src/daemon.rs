@@ -7,6 +7,7 @@ mod live;
 mod logging;
 mod past;
 mod requests;
+mod resources;
 mod router;
 mod scripts;
 mod serve;

@@ -97,8 +97,17 @@ pub fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Detach => return detach(&instance, &paths),
         other => bail!("not a request: {other:?}"),
     };
+    let only_new = matches!(&request, Request::Command { line, .. } if line.contains("follow-only"));
+    let mut before: Option<String> = None;
     let answer = loop {
         match client::call(&paths.socket(), &request, |_| true) {
+            Ok(Answer::Printed(Printed { text, again_ms: Some(again), .. })) if only_new => {
+                if let Some(before) = &before {
+                    show::print(&show::new_lines(before, &text))?;
+                }
+                before = Some(text);
+                std::thread::sleep(Duration::from_millis(again));
+            }
             Ok(Answer::Printed(Printed { text, rows, again_ms: Some(again) })) => {
                 show::home()?;
                 show::answer(&Answer::Printed(Printed { text, rows, again_ms: None }), common.json)?;
@@ -140,9 +149,15 @@ fn manner(taking: &Taking) -> Manner {
 
 const COMMAND: &str = "command";
 
+/// The session of the shell that this was started from: a number of `print` holds for the command typed next.
+fn session() -> Option<u32> {
+    let id = rustix::process::getsid(None).ok()?;
+    u32::try_from(id.as_raw_nonzero().get()).ok()
+}
+
 fn command(line: String, source: &mut Option<(String, String)>) -> Request {
     *source = Some((COMMAND.into(), line.clone()));
-    Request::Command { line }
+    Request::Command { line, width: show::width(), session: session() }
 }
 
 /// The daemon does it itself and ends; where none runs, it is done here.

@@ -34,6 +34,19 @@ pub fn answer(answer: &Answer, json: bool) -> anyhow::Result<()> {
     print(&text)
 }
 
+/// Columns of the terminal that is printed on; None where it is no terminal.
+pub fn width() -> Option<usize> {
+    let out = std::io::stdout();
+    let size = rustix::termios::tcgetwinsize(&out).ok().filter(|_| out.is_terminal())?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// The lines of a listing that were not in the one before.
+pub fn new_lines(before: &str, now: &str) -> String {
+    let old: std::collections::HashSet<&str> = before.lines().collect();
+    now.split_inclusive('\n').filter(|line| !old.contains(line.trim_end_matches('\n'))).collect()
+}
+
 /// Colours are for terminals whose owner wants them (no-color.org).
 fn wants_colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -1,5 +1,6 @@
 //! From nothing to a running router: which configuration is in force, and the first time it is made true.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use management::protocol::Format;
 use management::status::RouteCache;
 use management::store::{Source, Store, Version, fingerprint};
 
+use crate::daemon::resources::Ticks;
 use crate::daemon::router::{Change, Router, Setup, Trial};
 use crate::daemon::status;
 use crate::files;
@@ -48,6 +50,8 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         route_cache: RouteCache { on: false, reason: "not looked at yet".into() },
         fault: None,
         file_fault: first.fault,
+        ticks: Ticks::default(),
+        numbers: VecDeque::new(),
     };
     let tree = first.change.tree.clone();
     match router.change(first.change).await {

@@ -30,6 +30,10 @@ impl<R: Rows> Rows for WithPast<'_, R> {
     fn values(&self, item: &Item) -> Vec<(String, String)> {
         self.0.values(item)
     }
+
+    fn width(&self) -> Option<usize> {
+        self.0.width()
+    }
 }
 
 /// Newest first, as RouterOS has them; steps back and forth only show as flags.

@@ -1,15 +1,18 @@
 //! Requests from the control socket.
 
-use config::{ExportOptions, Tree};
+use config::{ExportOptions, Numbers, Tree};
+use kernel::Scope;
 use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Manner, Printed, Request, Text};
 use management::store::{Source, fingerprint};
 
-use crate::daemon::live::Live;
 use crate::daemon::past::{self, WithPast};
 use crate::daemon::router::{Change, Router, Trial};
 use crate::daemon::scripts::With;
 use crate::take::{Taken, take};
 use crate::{difference, files};
+
+/// Sessions whose numbers are remembered, the latest of them.
+const SESSIONS: usize = 32;
 
 impl Router {
     /// Everything but streams.
@@ -20,7 +23,7 @@ impl Router {
             Request::Confirm => self.confirm(),
             Request::Diff(text) => self.diff(&text).await,
             Request::Export(export) => self.export(&export),
-            Request::Command { line } => self.command(&line).await,
+            Request::Command { line, width, session } => self.command(&line, width, session).await,
             Request::History => Ok(Answer::History(self.store.history().map_err(failed)?)),
             Request::Version { number, compare } => self.version(number, compare),
             Request::Rollback { number, confirm_seconds } => {
@@ -98,15 +101,29 @@ impl Router {
         }))
     }
 
-    async fn command(&mut self, line: &str) -> Result<Answer, Failure> {
+    async fn command(
+        &mut self,
+        line: &str,
+        width: Option<usize>,
+        session: Option<u32>,
+    ) -> Result<Answer, Failure> {
         if let Some(word) = past::is_step(line) {
             return self.step(word).await.map(Answer::Text);
         }
         let mut tree = self.tree.clone();
-        let facts = self.kernel.facts(&self.setup.ports).await.map_err(failed)?;
-        let live = With(Live::new(&facts, self.desired.as_ref()), &self.setup.scripts);
-        let live = WithPast(live, &self.store);
-        let output = config::run_with(&mut tree, line, &live).map_err(|errors| files::failure(&errors))?;
+        // A table of routes is large: it is read where a line can mean it.
+        let scope =
+            Scope { routes: line.contains("ro"), neighbors: line.contains("ar") || line.contains("ne") };
+        let mut live = self.look(scope).await.map_err(failed)?;
+        live.width = width;
+        let mut numbers = self.numbers_of(session);
+        let live = WithPast(With(live, &self.setup.scripts), &self.store);
+        let output = config::run_numbered(&mut tree, line, &live, &mut numbers);
+        let output = output.map_err(|errors| files::failure(&errors))?;
+        if let Some(session) = session {
+            self.numbers.truncate(SESSIONS - 1);
+            self.numbers.push_front((session, numbers));
+        }
         if output.changed {
             let change = Change {
                 tree,
@@ -123,6 +140,12 @@ impl Router {
             Some(rows) => Answer::Printed(Printed { text: output.text, rows, again_ms: output.again_ms }),
             None => Answer::Text(output.text),
         })
+    }
+
+    /// What numbers mean in a session: takes them out of the list.
+    fn numbers_of(&mut self, session: Option<u32>) -> Numbers {
+        let place = self.numbers.iter().position(|(own, _)| Some(*own) == session);
+        place.and_then(|place| self.numbers.remove(place)).map(|(_, numbers)| numbers).unwrap_or_default()
     }
 
     fn version(&self, number: u32, compare: bool) -> Result<Answer, Failure> {

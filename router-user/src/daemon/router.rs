@@ -1,20 +1,22 @@
 //! The router: the configuration in force, and the three things that make it true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use config::Tree;
+use config::{Numbers, Tree};
 use dataplane::{Dataplane, Pulse};
-use kernel::Kernel;
+use kernel::{Kernel, Scope};
 use management::protocol::{Applied, Format};
 use management::status::{Kept, RouteCache};
 use management::store::{Commit, Pending, Source, Store};
 use management::{Instance, Paths};
 use plan::Desired;
 
+use crate::daemon::live::Live;
+use crate::daemon::resources::{Resources, Ticks};
 use crate::daemon::scripts::{self, Scripts};
 use crate::daemon::transaction;
 use crate::files;
@@ -50,6 +52,10 @@ pub struct Router {
     pub fault: Option<String>,
     /// Why the file of `--config` was refused when it was loaded last.
     pub file_fault: Option<String>,
+    /// When the processors' load was looked at last.
+    pub ticks: Ticks,
+    /// What numbers mean, by session of who types: the items that were printed last.
+    pub numbers: VecDeque<(u32, Numbers)>,
 }
 
 /// A configuration to be made the current one.
@@ -74,6 +80,14 @@ pub enum Trial {
 }
 
 impl Router {
+    /// The host at this moment, as listings and scripts see it.
+    pub async fn look(&mut self, scope: Scope) -> Result<Live, kernel::Error> {
+        let facts = self.kernel.facts(&self.setup.ports).await?;
+        let view = self.kernel.view(scope).await?;
+        let resources = Resources::read(&mut self.ticks, &self.setup.paths.state);
+        Ok(Live::new(facts, view, resources, self.desired.as_ref()))
+    }
+
     /// Makes a configuration the current one, as a whole or not at all.
     pub async fn change(&mut self, change: Change) -> anyhow::Result<Applied> {
         let text = files::stored(&change.tree);

@@ -4,6 +4,7 @@
 //! fails. What a script sees is the configuration in force.
 
 mod host;
+mod looks;
 mod rows;
 mod schedule;
 
@@ -16,6 +17,7 @@ use config::{Errors, Tree};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+pub use looks::Look;
 pub use rows::With;
 pub use schedule::run as schedule;
 
@@ -83,6 +85,13 @@ pub struct Scripts {
     jobs: Mutex<BTreeMap<u32, Running>>,
     numbers: AtomicU32,
     commits: mpsc::Sender<Commit>,
+    looks: mpsc::Sender<Look>,
+}
+
+/// What scripts ask of the loop: commands to make true, and looks at the host.
+pub struct Wishes {
+    pub commits: mpsc::Receiver<Commit>,
+    pub looks: mpsc::Receiver<Look>,
 }
 
 /// A value is whole after every change, also after one that ended in a panic.
@@ -91,9 +100,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scripts {
-    /// The second half gives the commands that the loop has to make true.
-    pub fn new() -> (Arc<Scripts>, mpsc::Receiver<Commit>) {
-        let (commits, queue) = mpsc::channel(1);
+    /// The second half gives what the loop has to do for them.
+    pub fn new() -> (Arc<Scripts>, Wishes) {
+        let (commits, commit_queue) = mpsc::channel(1);
+        let (looks, look_queue) = mpsc::channel(1);
         let scripts = Scripts {
             tree: Mutex::new((0, Tree::new())),
             globals: Globals::default(),
@@ -103,8 +113,9 @@ impl Scripts {
             jobs: Mutex::default(),
             numbers: AtomicU32::new(0),
             commits,
+            looks,
         };
-        (Arc::new(scripts), queue)
+        (Arc::new(scripts), Wishes { commits: commit_queue, looks: look_queue })
     }
 
     /// The configuration in force is another.
@@ -159,7 +170,7 @@ impl Scripts {
             let host = host::World::new(Arc::clone(&scripts), &name, rights);
             let start = Start { limits: LIMITS, given, rights };
             let mut tree = scripts.current().1;
-            let rows = rows::OfScripts(&scripts);
+            let rows = With(looks::Looks::new(&scripts.looks), &scripts);
             let result = script.run(&mut tree, &rows, Box::new(host), &scripts.globals, start);
             locked(&scripts.jobs).remove(&number);
             if let Err(errors) = &result {

@@ -23,6 +23,7 @@ use crate::cli::routerd::Run;
 use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
+use crate::daemon::live::Live;
 use crate::daemon::past;
 use crate::daemon::router::{Router, Setup};
 use crate::daemon::scripts::{self, Scripts};
@@ -59,7 +60,7 @@ impl server::Handler for Desk {
             let traced = trace::stream(&self.pins, &filter, events).await;
             return traced.map(|()| Answer::Nothing).map_err(|error| Failure::new(format!("{error:#}")));
         }
-        if let Request::Command { line } = &request
+        if let Request::Command { line, .. } = &request
             && past::is_step(line).is_none()
             && let Ok(script) = Script::parse(line)
             && script.needs_world()
@@ -90,10 +91,10 @@ pub async fn run(run: &Run, instance: Instance, paths: Paths) -> anyhow::Result<
     let config =
         run.config.as_deref().map(std::path::absolute).transpose().context("find the working directory")?;
     let ports = run.ports.iter().cloned().collect();
-    let (scripts, commits) = Scripts::new();
+    let (scripts, wishes) = Scripts::new();
     let setup = Setup { instance, paths, config, ports, accept_gaps: run.accept_gaps, scripts };
     let router = begin::router(setup, options).await?;
-    let end = Loop::new(router).run(&mut signals, listener, commits).await;
+    let end = Loop::new(router).run(&mut signals, listener, wishes).await;
     // The socket is ours as long as the lock is held.
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::warn!("remove {}: {error}", socket.display());
@@ -147,7 +148,7 @@ impl Loop {
         mut self,
         signals: &mut Signals,
         listener: UnixListener,
-        mut commits: mpsc::Receiver<scripts::Commit>,
+        mut wishes: scripts::Wishes,
     ) -> anyhow::Result<(Router, End)> {
         let changes = Changes::default();
         let (failed, mut unreachable) = mpsc::channel(256);
@@ -186,7 +187,8 @@ impl Loop {
                     let _ = job.reply.send(answer);
                     self.tell_status();
                 }
-                Some(commit) = commits.recv() => {
+                Some(look) = wishes.looks.recv() => self.look(look).await,
+                Some(commit) = wishes.commits.recv() => {
                     self.router.script_change(commit).await;
                     self.tell_status();
                 }
@@ -221,6 +223,16 @@ impl Loop {
             });
         })
         .context("watch the host")
+    }
+
+    /// A script looks at the host; where that fails, it sees the configuration alone.
+    async fn look(&mut self, look: scripts::Look) {
+        let live = self.router.look(look.scope).await.unwrap_or_else(|error| {
+            tracing::warn!("look at the host: {error}");
+            Live::default()
+        });
+        // The script may have been ended.
+        let _ = look.reply.send(Arc::new(live));
     }
 
     fn unreachable(&mut self, ifindex: u32, address: IpAddr) {

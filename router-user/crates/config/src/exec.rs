@@ -80,7 +80,7 @@ pub(crate) struct Session<'a> {
     pub changed: bool,
     pub options: ImportOptions,
     /// By menu: the items in the order of the last `print`, which is what numbers mean.
-    printed: HashMap<usize, Vec<ItemId>>,
+    pub(crate) printed: HashMap<usize, Vec<ItemId>>,
     /// Commands to a router that is whole; a file can be a part of a configuration.
     pub console: bool,
     pending: Vec<Pending>,

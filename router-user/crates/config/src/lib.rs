@@ -169,10 +169,26 @@ pub fn run(tree: &mut Tree, command: &str) -> Result<Output, Errors> {
 
 /// [`run`] where `print` also shows rows that are not configured.
 pub fn run_with(tree: &mut Tree, command: &str, rows: &dyn Rows) -> Result<Output, Errors> {
+    run_numbered(tree, command, rows, &mut Numbers::default())
+}
+
+/// What numbers mean in a console session: by menu, the items that `print` showed last.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers(std::collections::HashMap<usize, Vec<ItemId>>);
+
+/// [`run_with`] in a session that goes on: `set 0` means the item that the `print` before showed as number 0.
+pub fn run_numbered(
+    tree: &mut Tree,
+    command: &str,
+    rows: &dyn Rows,
+    numbers: &mut Numbers,
+) -> Result<Output, Errors> {
     let mut next = tree.clone();
     let mut session = exec::Session::new(&mut next, rows);
     session.console = true;
+    session.printed = std::mem::take(&mut numbers.0);
     let last = session.run(command);
+    numbers.0 = std::mem::take(&mut session.printed);
     let exec::Ended { errors, notes, mut out, rows_out, again, changed, .. } = session.end();
     if !errors.is_empty() {
         return Err(Errors(errors));

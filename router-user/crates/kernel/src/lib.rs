@@ -15,6 +15,7 @@ mod read;
 mod release;
 mod step;
 mod sysctl;
+mod view;
 mod watch;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use apply::{Applied, Failed};
 pub use error::Error;
 pub use foreign::{ForeignRule, foreign_rules};
 pub use step::{Phase, Step};
+pub use view::{Counters, MAX_ROUTES, Scope, SeenNeighbor, SeenRoute, View};
 pub use watch::{Change, Watch, watch};
 
 use originals::Originals;

@@ -23,6 +23,12 @@ pub enum Request {
     /// One RouterOS command line.
     Command {
         line: String,
+        /// Columns of the terminal that the answer is for. None: its lines are not wrapped.
+        #[serde(default)]
+        width: Option<usize>,
+        /// Commands of one session share the numbers of its last `print`.
+        #[serde(default)]
+        session: Option<u32>,
     },
     History,
     /// The text of a stored version, or the changes from it to the current one.
@@ -204,7 +210,7 @@ mod tests {
                 accept_gaps: true,
                 manner: Manner { keep_going: true, ..Manner::default() },
             }),
-            Request::Command { line: "/ip address print".into() },
+            Request::Command { line: "/ip address print".into(), width: Some(80), session: None },
             Request::Trace(Trace { src: Some("192.0.2.0/24".into()), ..Trace::default() }),
         ];
         for request in requests {

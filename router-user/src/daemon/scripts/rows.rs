@@ -27,6 +27,10 @@ impl<R: Rows> Rows for With<'_, R> {
         values.extend(OfScripts(self.1).values(item));
         values
     }
+
+    fn width(&self) -> Option<usize> {
+        self.0.width()
+    }
 }
 
 impl Rows for OfScripts<'_> {

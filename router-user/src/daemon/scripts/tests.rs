@@ -4,7 +4,7 @@ use config::Rows;
 use super::*;
 
 /// Makes every command true, as the loop does.
-fn obey(scripts: &Arc<Scripts>, mut queue: mpsc::Receiver<Commit>) {
+fn obey(scripts: &Arc<Scripts>, Wishes { commits: mut queue, .. }: Wishes) {
     let scripts = Arc::clone(scripts);
     std::thread::spawn(move || {
         while let Some(commit) = queue.blocking_recv() {

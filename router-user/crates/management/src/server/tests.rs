@@ -8,7 +8,7 @@ struct Echo;
 impl Handler for Echo {
     async fn handle(&self, request: Request, events: mpsc::Sender<Value>) -> Result<Answer, Failure> {
         match request {
-            Request::Command { line } => Ok(Answer::Text(line)),
+            Request::Command { line, .. } => Ok(Answer::Text(line)),
             Request::Trace(_) => {
                 for n in 0..3 {
                     let _ = events.send(Value::from(n)).await;
@@ -33,7 +33,9 @@ fn requests_are_answered_and_streamed() {
     let path = dir.path().join("control.sock");
     let _runtime = serving(&path);
     let long = "x".repeat(3 << 20);
-    let answer = client::call(&path, &Request::Command { line: long.clone() }, |_| true).unwrap();
+    let answer =
+        client::call(&path, &Request::Command { line: long.clone(), width: None, session: None }, |_| true)
+            .unwrap();
     assert_eq!(answer, Answer::Text(long));
     let mut seen = Vec::new();
     client::call(&path, &Request::Trace(Default::default()), |event| {
