@@ -123,7 +123,12 @@ impl Live {
                 && seen.route.table == TABLE_MAIN
                 && !matches!(seen.protocol, PROTOCOL | BY_KERNEL)
         });
-        connected.chain(seen.map(|seen| self.route(seen))).collect()
+        let mut rows: Vec<Row> = connected.collect();
+        // Two addresses of one network make one route.
+        rows.sort_by(|a, b| a.values.cmp(&b.values));
+        rows.dedup();
+        rows.extend(seen.map(|seen| self.route(seen)));
+        rows
     }
 
     fn route(&self, seen: &SeenRoute) -> Row {

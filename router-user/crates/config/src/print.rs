@@ -118,7 +118,10 @@ impl Line<'_> {
         }
         let known = || self.state.iter().find(|(name, _)| name == property).map(|(_, text)| text.clone());
         // A row of another origin has what it is told to have, and no defaults.
-        let configured = || self.item.text(property).filter(|_| self.origin == Origin::Static);
+        let menu = self.item.menu();
+        // What the language has no longer is shown where it is set.
+        let is_past = || menu.property(property).is_some_and(|property| property.versions.until.is_some());
+        let configured = || self.item.text(property).filter(|_| self.origin == Origin::Static && !is_past());
         let set = self.item.value(property).filter(|_| self.origin == Origin::Static).map(Value::to_string);
         set.or_else(known).or_else(configured).or_else(|| match (property, self.item.effective("address")?) {
             ("network", Value::Prefix(prefix)) => Some(prefix.network().address.to_string()),

@@ -11,7 +11,7 @@ pub(super) fn settings(menu: &Menu, properties: &[&Property], line: &Line<'_>) -
     let mut values: Vec<(&str, String)> = properties
         .iter()
         .filter_map(|property| match line.listed(&property.name) {
-            None if property.read_only => None,
+            None if property.read_only || property.versions.until.is_some() => None,
             shown => Some((property.name.as_str(), shown.unwrap_or_default())),
         })
         .collect();
@@ -54,7 +54,11 @@ fn pairs<'a>(
     properties: &'a [&Property],
     line: &'a Line<'_>,
 ) -> impl Iterator<Item = (&'a Property, String)> {
-    properties.iter().filter(|p| p.name != "disabled").filter_map(|p| Some((*p, line.listed(&p.name)?)))
+    properties.iter().filter(|p| p.name != "disabled").filter_map(|p| {
+        let text = line.listed(&p.name)?;
+        // A word that is there or not says nothing by `no`.
+        (p.ty != Type::Switch || text != "no").then_some((*p, text))
+    })
 }
 
 /// Strings are quoted in detail, but not the names that come into being by being used: chains, lists, marks.

@@ -1,6 +1,7 @@
 //! Items as a table: `print brief`.
 
 use super::flags::Columns;
+use super::units::is_counter;
 use super::{Line, MAX_COLUMNS, Options};
 use crate::schema::{Menu, Property};
 use crate::types::Type;
@@ -85,7 +86,10 @@ fn names(menu: &Menu, options: &Options, lines: &[Line<'_>]) -> Vec<String> {
         return options.properties.clone();
     }
     if options.stats {
-        let counters = |line: &Line<'_>| line.state.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let counters = |line: &Line<'_>| {
+            let names = line.state.iter().map(|(name, _)| name).filter(|name| is_counter(name));
+            names.cloned().collect::<Vec<_>>()
+        };
         let mut names: Vec<String> = ["name", "chain", "action"]
             .map(str::to_owned)
             .into_iter()

@@ -15,9 +15,13 @@ pub(super) fn shown(menu: &Menu, property: &str, text: String) -> String {
             _ => text,
         };
     }
-    let counts = ["byte", "bytes", "packet", "packets", "drop", "drops", "error", "errors"];
+    if menu.status(property).is_some() && is_counter(property) { grouped(&text) } else { text }
+}
+
+/// A property that counts what passed.
+pub(super) fn is_counter(property: &str) -> bool {
     let last = property.rsplit('-').next().unwrap_or_default();
-    if menu.status(property).is_some() && counts.contains(&last) { grouped(&text) } else { text }
+    ["byte", "bytes", "packet", "packets", "drop", "drops", "error", "errors"].contains(&last)
 }
 
 /// `1196.0KiB`, `3704.1MiB`: at most four digits before the point.
