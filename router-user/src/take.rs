@@ -18,7 +18,7 @@ pub fn take(base: &Tree, file: &Text, manner: &Manner) -> Result<Taken, Failure>
         ImportOptions { strict: manner.strict, stop: false, from_line: manner.from_line.unwrap_or_default() };
     let whole = match file.format {
         Format::Rsc => config::import_with(base, &file.text, &options),
-        Format::Yaml => config::from_yaml(base, &file.text),
+        Format::Yaml => config::from_yaml_with(base, &file.text, &options),
     };
     let errors = match whole {
         Ok(outcome) => return Ok(Taken { tree: outcome.tree, stopped: None }),

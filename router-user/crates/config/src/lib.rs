@@ -35,7 +35,7 @@ pub use report::{
 pub use tree::{Item, ItemId, Tree};
 pub use types::{Family, Type};
 pub use value::{Prefix, Value};
-pub use yaml::{from_yaml, to_yaml};
+pub use yaml::{from_yaml, from_yaml_with, to_yaml};
 
 use std::borrow::Cow;
 

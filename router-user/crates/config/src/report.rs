@@ -139,7 +139,7 @@ fn check_file(name: &str, content: &[u8], options: &ImportOptions) -> FileReport
     };
     let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
     let taken = match is_yaml {
-        true => yaml::attempt(&Tree::new(), text),
+        true => yaml::attempt(&Tree::new(), text, options),
         false => Ok(crate::attempt(&Tree::new(), text, options)),
     };
     match taken {

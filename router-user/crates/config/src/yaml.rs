@@ -24,7 +24,7 @@ use crate::schema::{self, Kind, Menu};
 use crate::tree::{Item, Tree};
 use crate::value::Value;
 use crate::yaml_places::Places;
-use crate::{Attempt, Outcome, exec};
+use crate::{Attempt, ImportOptions, Outcome, exec};
 
 /// Texts longer than this are refused.
 const MAX_BYTES: usize = 64 << 20;
@@ -206,12 +206,17 @@ fn is_no_number(text: &str) -> bool {
 
 /// Takes a YAML text as a whole, on top of `base`, or refuses it with all its errors.
 pub fn from_yaml(base: &Tree, text: &str) -> Result<Outcome, Errors> {
-    let Attempt { tree, statements, notes, errors, .. } = attempt(base, text)?;
+    from_yaml_with(base, text, &ImportOptions::default())
+}
+
+/// [`from_yaml`] with options; a YAML text is no script, so `stop` and `from_line` say nothing here.
+pub fn from_yaml_with(base: &Tree, text: &str, options: &ImportOptions) -> Result<Outcome, Errors> {
+    let Attempt { tree, statements, notes, errors, .. } = attempt(base, text, options)?;
     if errors.is_empty() { Ok(Outcome { tree, statements, notes }) } else { Err(Errors(errors)) }
 }
 
-/// [`from_yaml`] with what could be taken beside the errors.
-pub(crate) fn attempt(base: &Tree, text: &str) -> Result<Attempt, Errors> {
+/// [`from_yaml_with`] with what could be taken beside the errors.
+pub(crate) fn attempt(base: &Tree, text: &str, options: &ImportOptions) -> Result<Attempt, Errors> {
     let nodes = text.bytes().filter(|b| matches!(b, b',' | b':' | b'\n' | b'[' | b'{' | b'*')).count();
     if text.len() > MAX_BYTES || nodes > MAX_NODES {
         return Err(Error::new(Span { line: 1, column: 1 }, "the text is too long").into());
@@ -227,6 +232,7 @@ pub(crate) fn attempt(base: &Tree, text: &str) -> Result<Attempt, Errors> {
     found.sort_by_key(|entry| ranks.get(&entry.menu.index));
     let mut tree = base.clone();
     let mut session = Session::new(&mut tree, &NoRows);
+    session.options.strict = options.strict;
     session.failed = errors.len();
     session.errors = errors;
     for entry in found {

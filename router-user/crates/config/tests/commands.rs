@@ -207,3 +207,34 @@ fn what_is_refused_in_the_end_is_not_there() {
     assert_eq!(taken.errors.len(), 1);
     assert_eq!((taken.tree.items("ip/address").count(), taken.tree.items("ip/route").count()), (0, 1));
 }
+
+#[test]
+fn a_group_with_users_stays() {
+    let mut tree = Tree::new();
+    for line in ["/user group add name=guests policy=read", "/user add name=eve group=guests password=x"] {
+        run(&mut tree, line).unwrap();
+    }
+    let error = run(&mut tree, "/user group remove guests").unwrap_err();
+    assert!(error.to_string().starts_with("failure: group has some users"), "{error}");
+    run(&mut tree, "/user remove eve").unwrap();
+    run(&mut tree, "/user group remove guests").unwrap();
+}
+
+#[test]
+fn a_rule_about_a_port_of_a_bridge_is_taken_with_a_note() {
+    let mut tree = Tree::new();
+    for line in ["/interface bridge add name=lan", "/interface bridge port add bridge=lan interface=ether2"] {
+        run(&mut tree, line).unwrap();
+    }
+    let mut notes = |line: &str| {
+        let output =
+            run(&mut tree, &format!("/ip firewall filter add chain=input action=drop {line}")).unwrap();
+        output
+            .notes
+            .iter()
+            .filter(|note| note.reason.contains("(ether2) is slave - use master instead (lan)"))
+            .count()
+    };
+    assert_eq!((notes("in-interface=ether2"), notes("in-interface=!ether2")), (1, 1));
+    assert_eq!((notes("in-interface=lan"), notes("in-interface=ether1")), (0, 0));
+}

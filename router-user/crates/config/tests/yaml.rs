@@ -77,3 +77,15 @@ fn doubled_keys_wrong_forms_and_bombs_are_refused() {
     assert!(!errors("a: [[[[").is_empty());
     assert!(!errors(&"[".repeat(100_000)).is_empty());
 }
+
+#[test]
+fn strict_refuses_the_names_of_version_6() {
+    let text =
+        "ip:\n  route:\n    - {dst-address: 192.0.2.0/24, gateway: 198.51.100.1, prefsrc: 198.51.100.2}\n";
+    assert!(router_config::from_yaml(&Tree::new(), text).is_ok());
+    let strict = router_config::ImportOptions { strict: true, ..Default::default() };
+    let errors = router_config::from_yaml_with(&Tree::new(), text, &strict).unwrap_err();
+    assert!(errors.to_string().contains("expected end of command"), "{errors}");
+    let modern = text.replace("prefsrc", "pref-src");
+    assert!(router_config::from_yaml_with(&Tree::new(), &modern, &strict).is_ok());
+}

@@ -24,6 +24,7 @@ impl Session<'_> {
         let before = self.place(menu, &mut assigns)?;
         let mut changes = self.copied(menu, &mut assigns)?;
         let written = self.changes(menu, &assigns)?;
+        self.note_slaves(command, &written);
         changes.extend(written.iter().cloned());
         missing(menu, &changes, command.span)?;
         self.name_new(menu, &mut changes);

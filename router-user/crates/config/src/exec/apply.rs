@@ -52,6 +52,7 @@ impl Session<'_> {
 
     fn set(&mut self, command: &Command, ids: &[ItemId], first: bool) -> Outcome<Operand> {
         let changes = self.changes(command.menu, &command.assigns)?;
+        self.note_slaves(command, &changes);
         for id in ids {
             let set = self.tree.set(command.menu, *id, changes.clone(), command.span);
             self.changed |= set.map_err(|fault| fault.at(command.span))?;
@@ -75,10 +76,45 @@ impl Session<'_> {
                 .hint("it belongs to every router; disable it if the menu has that")
                 .into());
         }
+        if command.menu.path == "user/group" && ids.iter().any(|id| self.has_users(*id)) {
+            return Err(Error::new(command.span, "failure: group has some users")
+                .hint("give its users another group first")
+                .into());
+        }
         self.tree.remove(command.menu, &ids);
         self.changed |= !ids.is_empty();
         self.finish(command, &Changes::new(), first, None);
         Ok(Operand::Nothing)
+    }
+
+    /// True for a group that a user is in.
+    fn has_users(&self, group: ItemId) -> bool {
+        let name = self.tree.item("user/group", group).and_then(|group| group.text("name"));
+        name.is_some_and(|name| self.tree.items("user").any(|user| user.has_text("group", &name)))
+    }
+
+    /// RouterOS takes a rule about a port of a bridge, and says that nothing will match.
+    pub(super) fn note_slaves(&mut self, command: &Command, changes: &Changes) {
+        if !command.menu.path.contains("/firewall/") {
+            return;
+        }
+        let matchers =
+            changes.iter().filter(|(p, _)| matches!(p.name.as_str(), "in-interface" | "out-interface"));
+        let names: Vec<String> = matchers
+            .filter_map(|(_, value)| Some(value.as_ref()?.to_string().trim_start_matches('!').to_owned()))
+            .collect();
+        for name in names {
+            let bridge = {
+                let mut ports = self.tree.items("interface/bridge/port").filter(|port| !port.is_disabled());
+                ports.find(|port| port.has_text("interface", &name)).and_then(|port| port.text("bridge"))
+            };
+            if let Some(bridge) = bridge {
+                let reason = format!(
+                    "in/out-interface matcher not possible when interface ({name}) is slave - use master instead ({bridge})"
+                );
+                self.note(command.span, &command.menu.path, reason);
+            }
+        }
     }
 
     fn reorder(&mut self, mut command: Command, first: bool) -> Outcome<Operand> {
