@@ -119,6 +119,11 @@ impl Case {
             .chain(firewalls(Policy::List { addresses: LISTED.sources }, LISTED))
     }
 
+    /// Established flows under that many rules.
+    pub const fn under_rules(router: Router, rules: u32) -> Case {
+        Case { router, policy: Policy::Masquerade { rules }, traffic: ONE_K.answered() }
+    }
+
     /// What every round's figures are compared with.
     pub fn yardstick(self) -> Case {
         if self.drops() { Case::DROP } else { Case::REDIRECT }

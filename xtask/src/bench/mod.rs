@@ -5,6 +5,7 @@ mod case;
 mod limits;
 mod namespace;
 mod policy;
+mod reload;
 mod report;
 mod router;
 mod traffic;
@@ -23,6 +24,7 @@ use lab::Daemon;
 use self::{
     case::{Case, Life, Policy, Router},
     namespace::Topology,
+    reload::Reload,
     report::{Count, Report, Sample},
 };
 use crate::{build, shell};
@@ -65,13 +67,21 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let cases: Vec<Case> = Case::all().filter(|case| selected(&options.cases, &case.name())).collect();
+    let reloads: Vec<Reload> =
+        Reload::all().filter(|reload| selected(&options.cases, &reload.name())).collect();
     if options.list {
         for case in Case::all() {
             println!("{:<24} {}", case.name(), case.describe());
         }
+        for reload in Reload::all() {
+            println!("{:<24} {}", reload.name(), reload.describe());
+        }
         return Ok(());
     }
-    ensure!(!cases.is_empty(), "no case matches; `cargo xtask bench --list` shows them");
+    ensure!(
+        !cases.is_empty() || !reloads.is_empty(),
+        "no case matches; `cargo xtask bench --list` shows them"
+    );
     ensure!(options.rounds > 0 && options.secs > 0.0, "rounds and seconds must be above 0");
     ensure!(::lab::is_root(), "the bench lays out network namespaces: run it as root");
     for tool in ["ip", "ethtool", "nft"] {
@@ -102,11 +112,21 @@ pub fn run(options: &Options) -> Result<()> {
             eprintln!("round {} of {}  {:<24} {sample}", round + 1, options.rounds, case.name());
             report.add(round, case, sample);
         }
+        for reload in &reloads {
+            let times = reload::measure(&rig, *reload).with_context(|| format!("case {}", reload.name()))?;
+            eprintln!("round {} of {}  {:<24} {times}", round + 1, options.rounds, reload.name());
+            report.add_times(*reload, times);
+        }
     }
     if options.json {
-        report.print_json(&cases)
-    } else {
-        report.print_table(&cases)
+        report.print_json(&cases);
+        return Ok(());
+    }
+    if !cases.is_empty() {
+        report.print_table(&cases);
+    }
+    if !reloads.is_empty() {
+        report.print_times();
     }
     Ok(())
 }
@@ -228,7 +248,7 @@ impl Drop for Lane {
 /// Each round begins with another case.
 fn rotated(cases: &[Case], round: usize) -> Vec<Case> {
     let mut order = cases.to_vec();
-    order.rotate_left(round % cases.len());
+    order.rotate_left(round % cases.len().max(1));
     order
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::case::{Case, Policy};
 
 /// The address and the destination port of a rule that matches nothing.
-fn stranger(n: u32) -> (String, u32) {
+pub fn stranger(n: u32) -> (String, u32) {
     (format!("172.{}.{}.{}", 16 + (n >> 16), n >> 8 & 255, n & 255), 1 + n % 65000)
 }
 
@@ -17,15 +17,15 @@ fn listed(case: Case, addresses: u32) -> impl Iterator<Item = String> {
     })
 }
 
-/// A file for `nft -f`.
-pub fn nftables(case: Case) -> String {
+/// A file for `nft -f`. With another `shift` every rule is another one.
+pub fn nftables(case: Case, shift: u32) -> String {
     let mut text = "table ip bench {\n".to_owned();
     let mut rules = |count: u32, before: &str, after: &str| {
         text += " chain forward {\n  type filter hook forward priority 0; policy drop;\n";
         text += before;
         for n in 0..count {
             let (address, port) = stranger(n);
-            _ = writeln!(text, "  ip saddr {address} udp dport {port} drop");
+            _ = writeln!(text, "  ip saddr {address} udp dport {} drop", port + shift);
         }
         text += after;
         text += " }\n";
@@ -55,7 +55,7 @@ pub fn nftables(case: Case) -> String {
 }
 
 /// The same as RouterOS commands.
-pub fn routeros(case: Case) -> String {
+pub fn routeros(case: Case, shift: u32) -> String {
     let mut text = String::new();
     let mut rules = |count: u32, before: &str, after: &str| {
         text += "/ip firewall filter\n";
@@ -64,7 +64,8 @@ pub fn routeros(case: Case) -> String {
             let (address, port) = stranger(n);
             _ = writeln!(
                 text,
-                "add chain=forward action=drop protocol=udp src-address={address} dst-port={port}"
+                "add chain=forward action=drop protocol=udp src-address={address} dst-port={}",
+                port + shift
             );
         }
         text += after;
@@ -109,13 +110,13 @@ mod tests {
     #[test]
     fn both_firewalls_have_the_same_rules() {
         for rules in [25, 1_000, 10_000] {
-            let nft = nftables(case(&format!("nft-walk-{rules}")));
-            let routerd = routeros(case(&format!("routerd-walk-{rules}")));
+            let nft = nftables(case(&format!("nft-walk-{rules}")), 0);
+            let routerd = routeros(case(&format!("routerd-walk-{rules}")), 0);
             assert_eq!(nft.matches("saddr").count(), rules);
             assert_eq!(routerd.matches("src-address=").count(), rules);
         }
-        assert!(nftables(case("nft-fw25-masq-1k")).contains("masquerade"));
-        assert!(routeros(case("routerd-fw25-masq-1k")).contains("masquerade"));
+        assert!(nftables(case("nft-fw25-masq-1k"), 0).contains("masquerade"));
+        assert!(routeros(case("routerd-fw25-masq-1k"), 0).contains("masquerade"));
     }
 
     #[test]

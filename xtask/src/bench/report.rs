@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::case::{Case, Policy, Router};
+use super::{
+    case::{Case, Policy, Router},
+    reload::{Reload, Times},
+};
 
 /// Packets of a lane.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -92,11 +95,20 @@ pub struct Line {
 #[derive(Default)]
 pub struct Report {
     samples: Vec<(u32, Case, Sample)>,
+    times: Vec<(Reload, Times)>,
 }
 
 impl Report {
     pub fn add(&mut self, round: u32, case: Case, sample: Sample) {
         self.samples.push((round, case, sample));
+    }
+
+    /// All rounds of a reload together.
+    pub fn add_times(&mut self, reload: Reload, more: Times) {
+        match self.times.iter_mut().find(|(other, _)| *other == reload) {
+            Some((_, times)) => times.add(more),
+            None => self.times.push((reload, more)),
+        }
     }
 
     fn lines(&self, cases: &[Case]) -> Vec<Line> {
@@ -163,17 +175,35 @@ impl Report {
         println!("{table}");
     }
 
+    pub fn print_times(&self) {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+        table.set_header(["change", "ms", "min..max", "sent meanwhile", "lost"]);
+        for (reload, times) in &self.times {
+            table.add_row([vec![reload.name()], times.cells()].concat());
+        }
+        println!("{table}");
+    }
+
     pub fn print_json(&self, cases: &[Case]) {
         let samples: Vec<_> = self
             .samples
             .iter()
             .map(|(round, case, sample)| serde_json::json!({ "round": round, "case": case.name(), "sample": sample }))
             .collect();
-        println!("{}", serde_json::json!({ "cases": self.lines(cases), "samples": samples }));
+        let times: Vec<_> = self
+            .times
+            .iter()
+            .map(|(reload, times)| serde_json::json!({ "change": reload.name(), "times": times }))
+            .collect();
+        println!(
+            "{}",
+            serde_json::json!({ "cases": self.lines(cases), "changes": times, "samples": samples })
+        );
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;

@@ -19,7 +19,7 @@ pub fn start(case: Case, topology: &Topology, programs: &mut Ebpf, routerd: &Pat
     if case.router == Router::Routerd {
         let directory = tempfile::tempdir().context("make a temporary directory")?;
         let file = directory.path().join("bench.rsc");
-        fs::write(&file, configuration() + &policy::routeros(case))?;
+        fs::write(&file, configuration() + &policy::routeros(case, 0))?;
         let options = ["--port", "ether1=r0", "--port", "ether2=r1", "--port-mode", "all=xdp"];
         return Daemon::start_program(routerd, router, &file, &options).map(Some);
     }
@@ -38,7 +38,7 @@ pub fn start(case: Case, topology: &Topology, programs: &mut Ebpf, routerd: &Pat
         })??,
         Router::Nft => {
             router.sysctl("net.netfilter.nf_conntrack_checksum", "0")?;
-            feed(router, "nft", &["-f", "-"], &policy::nftables(case))?;
+            feed(router, "nft", &["-f", "-"], &policy::nftables(case, 0))?;
         }
         Router::Kernel | Router::Routerd => {}
     }
@@ -71,7 +71,7 @@ fn configure_kernel(router: &Netns) -> Result<()> {
 }
 
 /// The same for routerd, with ether1 = r0 and ether2 = r1.
-fn configuration() -> String {
+pub fn configuration() -> String {
     format!(
         "/ip address\n\
          add address=192.168.1.1/24 interface=ether1\n\
