@@ -3,9 +3,11 @@
 mod begin;
 mod changes;
 pub mod detach;
+mod fetch;
 mod live;
 mod logging;
 mod past;
+mod ping;
 mod requests;
 mod resources;
 mod router;

@@ -127,8 +127,19 @@ impl Router {
         Ok(applied)
     }
 
+    /// Does what a script asks for.
+    pub async fn script_task(&mut self, task: scripts::Task) {
+        match task {
+            scripts::Task::Commit(commit) => self.script_change(commit).await,
+            scripts::Task::Step { word, reply } => {
+                // A script that has ended needs no answer.
+                let _ = reply.send(self.step(&word).await.map_err(|failure| failure.message));
+            }
+        }
+    }
+
     /// Makes true what a command of a script changed.
-    pub async fn script_change(&mut self, commit: scripts::Commit) {
+    async fn script_change(&mut self, commit: scripts::Commit) {
         let result = if self.setup.scripts.is_current(commit.generation) {
             let gaps_accepted = self.store.current().is_some_and(|version| version.meta.gaps_accepted);
             let change = Change {

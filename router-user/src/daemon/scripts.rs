@@ -3,12 +3,14 @@
 //! A script's commands change the configuration as live commands do: the loop makes each of them true, or the command
 //! fails. What a script sees is the configuration in force.
 
+mod files;
 mod host;
 mod looks;
 mod rows;
 mod schedule;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,14 +86,34 @@ pub struct Scripts {
     scheduled: Mutex<BTreeMap<String, Runs>>,
     jobs: Mutex<BTreeMap<u32, Running>>,
     numbers: AtomicU32,
-    commits: mpsc::Sender<Commit>,
+    commits: mpsc::Sender<Task>,
     looks: mpsc::Sender<Look>,
+    place: Place,
 }
 
 /// What scripts ask of the loop: commands to make true, and looks at the host.
 pub struct Wishes {
-    pub commits: mpsc::Receiver<Commit>,
+    pub tasks: mpsc::Receiver<Task>,
     pub looks: mpsc::Receiver<Look>,
+}
+
+/// Where a router's scripts are.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The folder of the router's files.
+    pub files: PathBuf,
+    /// Links whose names are not those of their ports.
+    pub ports: BTreeMap<String, String>,
+}
+
+/// What a script wants of the loop.
+pub enum Task {
+    Commit(Commit),
+    /// `/undo` or `/redo`
+    Step {
+        word: String,
+        reply: oneshot::Sender<Result<String, String>>,
+    },
 }
 
 /// A value is whole after every change, also after one that ended in a panic.
@@ -101,8 +123,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Scripts {
     /// The second half gives what the loop has to do for them.
-    pub fn new() -> (Arc<Scripts>, Wishes) {
-        let (commits, commit_queue) = mpsc::channel(1);
+    pub fn new(place: Place) -> (Arc<Scripts>, Wishes) {
+        let (commits, tasks) = mpsc::channel(1);
         let (looks, look_queue) = mpsc::channel(1);
         let scripts = Scripts {
             tree: Mutex::new((0, Tree::new())),
@@ -114,8 +136,9 @@ impl Scripts {
             numbers: AtomicU32::new(0),
             commits,
             looks,
+            place,
         };
-        (Arc::new(scripts), Wishes { commits: commit_queue, looks: look_queue })
+        (Arc::new(scripts), Wishes { tasks, looks: look_queue })
     }
 
     /// The configuration in force is another.

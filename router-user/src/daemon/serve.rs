@@ -91,7 +91,9 @@ pub async fn run(run: &Run, instance: Instance, paths: Paths) -> anyhow::Result<
     let config =
         run.config.as_deref().map(std::path::absolute).transpose().context("find the working directory")?;
     let ports = run.ports.iter().cloned().collect();
-    let (scripts, wishes) = Scripts::new();
+    let place =
+        scripts::Place { files: paths.state.join("files"), ports: run.ports.iter().cloned().collect() };
+    let (scripts, wishes) = Scripts::new(place);
     let setup = Setup { instance, paths, config, ports, accept_gaps: run.accept_gaps, scripts };
     let router = begin::router(setup, options).await?;
     let end = Loop::new(router).run(&mut signals, listener, wishes).await;
@@ -188,8 +190,8 @@ impl Loop {
                     self.tell_status();
                 }
                 Some(look) = wishes.looks.recv() => self.look(look).await,
-                Some(commit) = wishes.commits.recv() => {
-                    self.router.script_change(commit).await;
+                Some(task) = wishes.tasks.recv() => {
+                    self.router.script_task(task).await;
                     self.tell_status();
                 }
                 _ = keep_alive.tick() => self.keep_alive().await,

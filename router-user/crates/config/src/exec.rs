@@ -14,9 +14,9 @@ use crate::error::{Error, Errors, Span};
 use crate::parser::{MAX_ERRORS, Mode, Parser};
 use crate::print::{self, Row, Rows};
 use crate::schema::{self, Effect, Menu, Property};
-use crate::script::{Globals, Limits, Nowhere, State, Stop, Value, is_scripted};
+use crate::script::{Globals, Limits, Nowhere, Script, State, Stop, Value, is_scripted};
 use crate::tree::{Changes, INTERFACES, Item, ItemId, Tree};
-use crate::types::Target;
+use crate::types::{Target, Type};
 use crate::{ImportOptions, Note, Statement as Report, Status};
 
 /// What a statement yields.
@@ -466,6 +466,7 @@ impl<'a> Session<'a> {
         if !first {
             return;
         }
+        self.look_at_scripts(command, changes);
         let status = match &menu.effect {
             Effect::Kept(reason) => {
                 self.note(command.span, &menu.path, reason.clone());
@@ -489,6 +490,23 @@ impl<'a> Session<'a> {
             }
         };
         self.report(command.span, &menu.path, status, item);
+    }
+
+    /// RouterOS stores any text as a script; one that can't be read is told, with the place in it.
+    fn look_at_scripts(&mut self, command: &Command, changes: &Changes) {
+        for (property, value) in changes.iter().filter(|(property, _)| property.ty == Type::Script) {
+            let text = value.as_ref().map(ToString::to_string).unwrap_or_default();
+            // One word is the name of a stored script.
+            if !text.trim().contains(char::is_whitespace) {
+                continue;
+            }
+            if let Err(errors) = Script::parse(&text)
+                && let Some(first) = errors.0.first()
+            {
+                let reason = format!("{}: the script can not be read: {first}", property.name);
+                self.note(command.span, &command.menu.path, reason);
+            }
+        }
     }
 
     /// Why an item can't work yet where it stands on an interface that isn't built.

@@ -25,6 +25,7 @@ mod world;
 
 use std::sync::Arc;
 
+pub use codec::base64;
 pub(crate) use convert::{from_config, from_state};
 pub use hook::{Variables, typical};
 pub use host::{Host, Nowhere};

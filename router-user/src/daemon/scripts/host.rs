@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Tree;
-use config::script::{Host, Rights, Script};
+use config::script::{Echo, Fetch, Fetched, Host, Ping, Rights, Script};
 use tokio::sync::oneshot;
 
-use super::{Commit, Run, Scripts};
+use super::{Commit, Run, Scripts, Task, files};
+use crate::daemon::{fetch, ping};
 
 pub struct World {
     scripts: Arc<Scripts>,
@@ -73,6 +74,37 @@ impl Host for World {
         self.scripts.ran(script);
     }
 
+    fn ping(&mut self, ping: &Ping) -> Result<Vec<Echo>, String> {
+        let ports = &self.scripts.place.ports;
+        let device = ping.interface.as_ref().map(|name| ports.get(name).unwrap_or(name));
+        ping::run(ping, device.map(String::as_str))
+    }
+
+    fn fetch(&mut self, fetch: &Fetch) -> Result<Fetched, String> {
+        fetch::run(fetch)
+    }
+
+    fn read_file(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        let path = files::path(&self.scripts.place.files, name)?;
+        files::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "Cannot open import file, file does not exist".into(),
+            _ => format!("failure: {name}: {error}"),
+        })
+    }
+
+    fn write_file(&mut self, name: &str, content: &[u8]) -> Result<(), String> {
+        let path = files::path(&self.scripts.place.files, name)?;
+        files::write(&path, content).map_err(|error| format!("failure: {name}: {error}"))
+    }
+
+    fn step(&mut self, word: &str) -> Result<String, String> {
+        let (reply, answer) = oneshot::channel();
+        let ends = || "failure: routerd is about to end".to_owned();
+        let task = Task::Step { word: word.to_owned(), reply };
+        self.scripts.commits.blocking_send(task).map_err(|_| ends())?;
+        answer.blocking_recv().map_err(|_| ends())?
+    }
+
     fn refresh(&mut self, tree: &mut Tree) {
         (self.generation, *tree) = self.scripts.current();
     }
@@ -82,7 +114,7 @@ impl Host for World {
         let origin = format!("script {}", self.name);
         let commit = Commit { tree: tree.clone(), generation: self.generation, origin, reply };
         let ends = || "failure: routerd is about to end".to_owned();
-        self.scripts.commits.blocking_send(commit).map_err(|_| ends())?;
+        self.scripts.commits.blocking_send(Task::Commit(commit)).map_err(|_| ends())?;
         answer.blocking_recv().map_err(|_| ends())?
     }
 }

@@ -4,10 +4,17 @@ use config::Rows;
 use super::*;
 
 /// Makes every command true, as the loop does.
-fn obey(scripts: &Arc<Scripts>, Wishes { commits: mut queue, .. }: Wishes) {
+fn obey(scripts: &Arc<Scripts>, Wishes { tasks: mut queue, .. }: Wishes) {
     let scripts = Arc::clone(scripts);
     std::thread::spawn(move || {
-        while let Some(commit) = queue.blocking_recv() {
+        while let Some(task) = queue.blocking_recv() {
+            let commit = match task {
+                Task::Commit(commit) => commit,
+                Task::Step { word, reply } => {
+                    let _ = reply.send(Ok(format!("{word} 1\n")));
+                    continue;
+                }
+            };
             let result = match scripts.is_current(commit.generation) {
                 true => {
                     scripts.publish(&commit.tree);
@@ -26,7 +33,7 @@ async fn run(scripts: &Arc<Scripts>, source: &str) -> Result<String, Errors> {
 
 #[tokio::test]
 async fn a_script_changes_the_configuration_in_force_and_keeps_its_globals() {
-    let (scripts, queue) = Scripts::new();
+    let (scripts, queue) = Scripts::new(Place::default());
     obey(&scripts, queue);
     let source =
         ":global n 1; /interface bridge add name=b1; :put [/interface bridge get b1 name]; :log warning seen";
@@ -41,7 +48,7 @@ async fn a_script_changes_the_configuration_in_force_and_keeps_its_globals() {
 
 #[tokio::test]
 async fn stored_scripts_count_their_runs_and_an_endless_one_ends_with_an_error() {
-    let (scripts, queue) = Scripts::new();
+    let (scripts, queue) = Scripts::new(Place::default());
     obey(&scripts, queue);
     run(&scripts, "/system script add name=s source=\":put hello\"").await.unwrap();
     assert_eq!(run(&scripts, "/system script run s").await.unwrap(), "hello\n");
@@ -53,7 +60,7 @@ async fn stored_scripts_count_their_runs_and_an_endless_one_ends_with_an_error()
 
 #[tokio::test]
 async fn a_job_runs_beside_the_script_that_started_it() {
-    let (scripts, queue) = Scripts::new();
+    let (scripts, queue) = Scripts::new(Place::default());
     obey(&scripts, queue);
     run(&scripts, ":execute { :global done yes }").await.unwrap();
     for _ in 0..100 {

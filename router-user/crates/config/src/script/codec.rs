@@ -21,6 +21,11 @@ pub(crate) fn convert(value: &Value, from: &str, to: &str, transform: &str) -> R
     write(&change(bytes, transform)?, to)
 }
 
+/// RFC 4648, section 4
+pub fn base64(bytes: &[u8]) -> String {
+    crate::parser::into_text(pack(bytes, BASE64, 6, 4))
+}
+
 fn digest(bytes: &[u8], transform: &str) -> Option<Vec<u8>> {
     Some(match transform {
         "md5" => Md5::digest(bytes).to_vec(),

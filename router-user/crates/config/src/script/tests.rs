@@ -518,3 +518,18 @@ add name=greedy policy=read source=\"/interface bridge add name=b3\"";
     assert_eq!(with("read", ":do { /interface bridge add } on-error={ :put caught }"), "caught");
     assert_eq!(with("read", ":put [:len [/interface bridge find]]"), "2");
 }
+
+#[test]
+fn a_stored_script_that_can_not_be_read_is_noted_with_the_place_in_it() {
+    let text = "/system script
+add name=good source=\":if (true) do={ :put 1 }\"
+add name=bad source=\":put 1\\r\\n:if (true do={ :put 2 }\"
+add name=word source=Cleanup
+add name=later source=\":exit now\"";
+    let notes: Vec<_> = crate::import(&Tree::new(), text).unwrap().notes;
+    let of_scripts: Vec<_> = notes.iter().filter(|note| note.reason.contains("can not be read")).collect();
+    let [note] = of_scripts.as_slice() else { panic!("{notes:?}") };
+    assert_eq!(note.line, 3);
+    assert!(note.reason.starts_with("source: the script can not be read: "), "{note:?}");
+    assert!(note.reason.contains("(line 2 column "), "{note:?}");
+}
