@@ -6,6 +6,7 @@ pub mod detach;
 mod fetch;
 mod live;
 mod logging;
+mod netwatch;
 mod past;
 mod ping;
 mod requests;

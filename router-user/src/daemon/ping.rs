@@ -174,11 +174,6 @@ fn header_length(packet: &[u8]) -> Option<usize> {
     (words >= 5).then_some(words * 4)
 }
 
-/// A request to one address with RouterOS's size and nothing else told.
-pub fn plain(address: IpAddr, count: u32, interval: Duration) -> Ping {
-    Ping { address, count, size_bytes: 56, interval, interface: None, src_address: None, ttl: None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

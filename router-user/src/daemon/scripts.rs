@@ -19,9 +19,11 @@ use config::{Errors, Tree};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::netwatch;
+
 pub use looks::Look;
-pub use rows::With;
-pub use schedule::run as schedule;
+pub use rows::{With, local};
+pub use schedule::{fire, run as schedule};
 
 /// Scripts that run at the same time.
 const MAX_JOBS: usize = 32;
@@ -89,6 +91,8 @@ pub struct Scripts {
     commits: mpsc::Sender<Task>,
     looks: mpsc::Sender<Look>,
     place: Place,
+    /// The hosts of `/tool netwatch`.
+    pub watched: Mutex<netwatch::States>,
 }
 
 /// What scripts ask of the loop: commands to make true, and looks at the host.
@@ -117,7 +121,7 @@ pub enum Task {
 }
 
 /// A value is whole after every change, also after one that ended in a panic.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -137,6 +141,7 @@ impl Scripts {
             commits,
             looks,
             place,
+            watched: Mutex::default(),
         };
         (Arc::new(scripts), Wishes { tasks, looks: look_queue })
     }
@@ -153,16 +158,21 @@ impl Scripts {
         locked(&self.tree).0 == generation
     }
 
-    fn current(&self) -> (u64, Tree) {
+    pub fn current(&self) -> (u64, Tree) {
         locked(&self.tree).clone()
     }
 
-    fn log(&self, topics: &str, message: &str) {
+    pub fn log(&self, topics: &str, message: &str) {
         let mut log = locked(&self.log);
         if log.len() >= LOG_LINES {
             log.pop_front();
         }
         log.push_back(Line { time: Timestamp::now(), topics: topics.into(), message: message.into() });
+    }
+
+    #[cfg(test)]
+    pub fn globals(&self) -> &Globals {
+        &self.globals
     }
 
     fn ran(&self, script: &str) {

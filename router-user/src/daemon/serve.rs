@@ -24,6 +24,7 @@ use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
 use crate::daemon::live::Live;
+use crate::daemon::netwatch;
 use crate::daemon::past;
 use crate::daemon::router::{Router, Setup};
 use crate::daemon::scripts::{self, Scripts};
@@ -159,6 +160,7 @@ impl Loop {
         let pins = self.router.setup.paths.pins.clone();
         tokio::spawn(server::serve(listener, Arc::new(Desk { jobs, pins, scripts: self.scripts() })));
         tokio::spawn(scripts::schedule(self.scripts()));
+        tokio::spawn(netwatch::run(self.scripts()));
         self.beat();
         self.query_cache().await;
         // What changed between the first plan and the watch is seen now.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Runs, Scripts, locked};
+use crate::daemon::netwatch;
 
 pub struct OfScripts<'a>(pub &'a Scripts);
 
@@ -70,6 +71,10 @@ impl Rows for OfScripts<'_> {
         let name = item.text("name").unwrap_or_default();
         match item.menu().path.as_str() {
             "system/script" => shown(locked(&self.0.runs).get(&name), "last-started"),
+            "tool/netwatch" => {
+                let states = locked(&self.0.watched);
+                states.get(&item.id().0).map(netwatch::State::shown).unwrap_or_default()
+            }
             "system/scheduler" => shown(locked(&self.0.scheduled).get(&name), "next-run"),
             _ => Vec::new(),
         }
@@ -85,6 +90,6 @@ fn shown(runs: Option<&Runs>, time: &str) -> Vec<(String, String)> {
 }
 
 /// `2026-01-31 12:00:00`
-fn local(time: Timestamp) -> String {
+pub fn local(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

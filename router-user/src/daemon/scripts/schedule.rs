@@ -108,7 +108,7 @@ fn following(runs: Runs, entry: &Entry, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Runs what an event gives: the name of a stored script, or a script.
-pub(super) fn fire(scripts: &Arc<Scripts>, tree: &Tree, run: Run, event: &str) {
+pub fn fire(scripts: &Arc<Scripts>, tree: &Tree, run: Run, event: &str) {
     let stored = tree.items("system/script").any(|item| item.text("name").as_deref() == Some(event));
     // A stored script asks for its own rights, as it does when it is run by name.
     let source = if stored { format!("/system script run {}", quoted(event)) } else { event.to_owned() };

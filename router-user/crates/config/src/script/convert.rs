@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::array::Array;
 use super::value::{SECOND, Value, to_bytes};
 use crate::schema::Menu;
+use crate::types::Type;
 use crate::value::parse_number;
 
 /// `:tonum`
@@ -274,6 +275,9 @@ pub(crate) fn from_state(menu: &Menu, name: &str, text: &str) -> Value {
         return to_time(&Value::str(text));
     }
     let property = menu.status(name).or_else(|| menu.property(name));
+    if property.is_some_and(|property| property.ty == Type::Time) {
+        return to_time(&Value::str(text));
+    }
     match property.and_then(|property| property.ty.parse(name, text).ok()) {
         Some(value) => from_config(&value),
         None => Value::str(text),

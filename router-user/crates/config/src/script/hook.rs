@@ -126,6 +126,8 @@ const HOOKS: [Hook; 7] = [
             ("rtt-jitter", "1ms"),
             ("rtt-stdev", "1ms"),
             ("tcp-connect-time", "0ms"),
+            ("http-status-code", "200"),
+            ("http-resp-time", "1ms"),
         ],
     },
 ];
