@@ -160,6 +160,8 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         }
         let full = options.verbose && !menu.versions.is_former() && !property.versions.is_former();
         let shown = full || (property.always || property.required) && item.builtin().is_none();
+        let lost = has_lost(menu, item, property);
+        let shown = shown || lost;
         match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
             Some(value) => {
                 let mut word = property_word(menu, property, value);
@@ -171,7 +173,9 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
                 }
                 words.push(word);
             }
-            None if full && property.unset => words.push(Word::plain(format!("!{}", property.name))),
+            None if lost || full && property.unset || item.is_unset(&property.name) => {
+                words.push(Word::plain(format!("!{}", property.name)))
+            }
             None => {}
         }
     }
@@ -227,6 +231,17 @@ pub(crate) fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool
         Some(Ok(value)) => item.effective(&property.name) == Some(&value),
         _ => false,
     }
+}
+
+/// A built-in item had this on a fresh router and has it no longer: it is at the default, or at nothing.
+pub(crate) fn has_lost(menu: &Menu, item: &Item, property: &Property) -> bool {
+    let fresh = item.builtin().and_then(|number| menu.defaults.get(usize::try_from(number).ok()?));
+    item.value(&property.name).is_none()
+        && menu.kind == Kind::List
+        && fresh.and_then(|fresh| fresh.get(&property.name)).is_some_and(|text| {
+            let value = property.ty.parse(&property.name, text).ok();
+            value.is_some() && item.effective(&property.name) != value.as_ref()
+        })
 }
 
 fn property_word(menu: &Menu, property: &Property, value: &Value) -> Word {

@@ -24,6 +24,8 @@ pub enum Value {
     List(Vec<Value>),
     /// `!value`.
     Not(Box<Value>),
+    /// `!name` of a property that has a default: nothing holds in its place.
+    Unset,
 }
 
 /// An address with a prefix length. Host bits are kept where the property keeps them (`/ip address`).
@@ -71,6 +73,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Text(text) => f.write_str(text),
+            Value::Unset => Ok(()),
             Value::Bool(true) => f.write_str("yes"),
             Value::Bool(false) => f.write_str("no"),
             Value::Number(n) => write!(f, "{n}"),

@@ -17,7 +17,7 @@ use serde_yaml::{Mapping, Value as Yaml};
 
 use crate::error::{Error, Errors, Span, nearest};
 use crate::exec::{Assign, Command, Session};
-use crate::export::{is_identity, ordered_menus};
+use crate::export::{has_lost, is_identity, ordered_menus};
 use crate::parser::MAX_ERRORS;
 use crate::print::NoRows;
 use crate::schema::{self, Kind, Menu};
@@ -132,7 +132,12 @@ fn entry(menu: &'static Menu, item: &Item) -> Option<Entry> {
         }
     }
     for property in &menu.properties {
-        let shown = if (property.always || property.required) && item.builtin().is_none() {
+        let lost = has_lost(menu, item, property);
+        if item.is_unset(&property.name) || lost && item.effective(&property.name).is_none() {
+            entry.push((property.name.clone(), "null".into()));
+            continue;
+        }
+        let shown = if lost || (property.always || property.required) && item.builtin().is_none() {
             item.effective(&property.name)
         } else {
             item.value(&property.name)

@@ -75,3 +75,46 @@ proptest! {
         let _ = run(&mut Tree::new(), &text);
     }
 }
+
+/// `!name` is kept, whatever a fresh router has there: of settings, and of the items that every router has.
+#[test]
+fn what_is_taken_away_stays_away() {
+    let mut tree = Tree::new();
+    let mut taken = Vec::new();
+    for menu in schema::menus().filter(|menu| menu.ports.is_empty() && menu.path != "interface") {
+        let items: Vec<_> = tree.items(&menu.path).map(|item| item.id()).collect();
+        let settings = menu.kind == schema::Kind::Settings;
+        let targets: Vec<String> = match settings {
+            true => vec![String::new()],
+            false => items.iter().map(ToString::to_string).collect(),
+        };
+        for target in targets {
+            for property in menu.properties.iter().filter(|p| p.unset && !p.versions.is_former()) {
+                let line = format!("{} set {target} !{}", menu.blank_path(), property.name);
+                if run(&mut tree, &line).is_ok_and(|output| output.changed) {
+                    taken.push(line);
+                }
+            }
+        }
+    }
+    assert!(taken.len() > 10, "{taken:?}");
+    let text = written(&tree);
+    let again = import(&Tree::new(), &text).unwrap_or_else(|e| panic!("{text}\n{e}")).tree;
+    assert!(again == tree, "{text}\n{}", written(&again));
+    let yaml = to_yaml(&tree);
+    let again = from_yaml(&Tree::new(), &yaml).unwrap_or_else(|e| panic!("{yaml}\n{e}")).tree;
+    assert!(again == tree, "{yaml}\n{}", written(&again));
+}
+
+#[test]
+fn a_property_with_a_default_can_be_nothing() {
+    let mut tree = Tree::new();
+    run(&mut tree, "/mpls ldp add lsr-id=192.0.2.1 !hop-limit").unwrap();
+    let text = written(&tree);
+    assert!(text.contains(" !hop-limit"), "{text}");
+    assert_eq!(run(&mut tree, "/mpls ldp print count-only where hop-limit=255").unwrap().text, "0\n");
+    let yaml = to_yaml(&tree);
+    assert_eq!(written(&from_yaml(&Tree::new(), &yaml).unwrap().tree), text);
+    run(&mut tree, "/mpls ldp set 0 hop-limit=255").unwrap();
+    assert!(!written(&tree).contains("!hop-limit"));
+}

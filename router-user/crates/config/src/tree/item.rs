@@ -77,12 +77,18 @@ impl Item {
 
     /// Set explicitly; None where unset or the default holds.
     pub fn value(&self, property: &str) -> Option<&Value> {
-        self.0.values.get(property)
+        self.0.values.get(property).filter(|value| **value != Value::Unset)
+    }
+
+    /// Taken away with `!name`, where a default would hold.
+    pub(crate) fn is_unset(&self, property: &str) -> bool {
+        self.0.values.get(property) == Some(&Value::Unset)
     }
 
     /// Canonical text, explicit or the schema's default.
     pub fn text(&self, property: &str) -> Option<String> {
-        match self.value(property) {
+        match self.0.values.get(property) {
+            Some(Value::Unset) => None,
             Some(value) => Some(value.to_string()),
             None => self.menu().property(property)?.default.as_ref().map(|(text, _)| text.clone()),
         }
@@ -98,7 +104,8 @@ impl Item {
 
     /// The value, explicit or the schema's default.
     pub fn effective(&self, property: &str) -> Option<&Value> {
-        match self.value(property) {
+        match self.0.values.get(property) {
+            Some(Value::Unset) => None,
             Some(value) => Some(value),
             None => self.menu().property(property)?.default.as_ref().map(|(_, value)| value),
         }
@@ -136,7 +143,7 @@ impl Item {
 
     /// The explicitly set properties, by name.
     pub fn values(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.0.values.iter()
+        self.0.values.iter().filter(|(_, value)| **value != Value::Unset)
     }
 
     pub(super) fn all_values(&self) -> &Values {
@@ -223,6 +230,9 @@ impl Values {
                     || property.default.as_ref().is_none_or(|(_, default)| *default != value) =>
             {
                 self.insert(&property.name, value);
+            }
+            None if property.unset && property.default.is_some() => {
+                self.insert(&property.name, Value::Unset);
             }
             _ => self.remove(&property.name),
         }
