@@ -269,6 +269,29 @@ fn scripts_run_in_the_daemon() {
     bench.ctl(&["status"]);
 }
 
+/// Scripts ask hosts, and hosts that come and go start scripts.
+#[test]
+fn scripts_reach_other_hosts_and_netwatch_starts_them() {
+    need_root!();
+    let bench = Bench::new("op-watch");
+    let _daemon = bench.start();
+    let table = bench.ctl(&["/ping 192.0.2.2 count=2 interval=100ms"]);
+    assert!(table.contains("sent=2 received=2 packet-loss=0%"), "{table}");
+    let said = bench.ctl(&[":put (\"of two: \" . [/ping 192.0.2.77 count=2 interval=100ms])"]);
+    assert_eq!(said.trim(), "of two: 0");
+    bench.ctl(&["/tool netwatch add host=192.0.2.2 interval=300ms timeout=200ms start-delay=0s \
+         up-script={/system identity set name=(\"seen-\" . $status)} \
+         down-script={/system identity set name=(\"lost-\" . $host)}"]);
+    bench.eventually("the host is seen", || bench.ctl(&["export"]).contains("name=seen-up"));
+    assert!(bench.ctl(&["/tool netwatch print"]).contains(" up "), "the state is shown");
+    bench.lab.on("a").ip("link set eth0 down").unwrap();
+    bench.eventually("the host is lost", || bench.ctl(&["export"]).contains("name=lost-192.0.2.2"));
+    let refused = bench.try_ctl(&["/tool fetch url=http://198.51.100.2:9/ output=none"]);
+    assert!(!refused.status.success());
+    bench.ctl(&[":undo"]);
+    assert!(!bench.ctl(&["export"]).contains("name=lost"));
+}
+
 #[test]
 fn diff_shows_the_steps_and_makes_none() {
     need_root!();
