@@ -146,8 +146,8 @@ pub fn transition(kind: Kind, reply: bool, from: u8) -> u8 {
     let row = match (kind, reply) {
         // none, SYN sent, SYN received, established, FIN wait, close wait, last ACK, time wait, close, two SYNs sent
         (Kind::Syn, false) => const { row([SS, SS, IG, IG, IG, IG, IG, SS, SS, S2]) },
-        (Kind::Syn, true) => const { row([IV, S2, IV, IV, IV, IV, IV, IV, IV, S2]) },
-        (Kind::SynAck, false) => const { row([IV, IV, IG, IG, IG, IG, IG, IG, IG, SR]) },
+        (Kind::Syn, true) => const { row([IV, S2, IV, IV, IV, IV, IV, SS, IV, S2]) },
+        (Kind::SynAck, false) => const { row([IV, IV, SR, IV, IV, IV, IV, IV, IV, SR]) },
         (Kind::SynAck, true) => const { row([IV, SR, IG, IG, IG, IG, IG, IG, IG, SR]) },
         (Kind::Fin, _) => const { row([IV, IV, FW, FW, LA, LA, LA, TW, CL, IV]) },
         (Kind::Ack, false) => const { row([ES, IV, ES, ES, CW, CW, TW, TW, CL, IV]) },
@@ -251,8 +251,10 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     Inside,
-    /// Old or a little too much: passes, moves nothing.
-    Beside,
+    /// Old: passes, moves nothing.
+    Late,
+    /// A little too much: passes, and may be acknowledged.
+    Over,
     Outside,
 }
 
@@ -333,8 +335,12 @@ impl Step {
         }
         if look {
             match self.look() {
-                Lie::Outside => return self.invalid(),
-                Lie::Beside => return self.pass(),
+                Lie::Over if kind != Kind::Rst => {
+                    self.own.end = self.segment.end();
+                    return self.pass();
+                }
+                Lie::Late => return self.pass(),
+                Lie::Over | Lie::Outside => return self.invalid(),
                 Lie::Inside => {}
             }
         }
@@ -498,35 +504,38 @@ impl Step {
         Reset::Challenge
     }
 
-    /// Whether the segment lies in the window; takes it into its sender's record if so.
+    /// Whether the segment lies in the window; takes it into its sender's record if so, else leaves both as they were.
     #[inline(always)]
     fn look(&mut self) -> Lie {
+        let (own, partner) = (self.own, self.partner);
+        let lie = self.try_segment();
+        if lie != Lie::Inside {
+            (self.own, self.partner) = (own, partner);
+        }
+        lie
+    }
+
+    #[inline(always)]
+    fn try_segment(&mut self) -> Lie {
         let segment = self.segment;
         let (mut seq, mut end) = (segment.seq, segment.end());
         let is_syn = segment.has(flag::SYN);
-        if !self.own.is_seen() {
-            if is_syn {
-                self.own.start(&mut self.partner, &segment);
+        let opens = matches!(self.state, state::SYN_SENT | state::SYN_RECEIVED | state::SYN_SENT2);
+        let starts_anew = is_syn && opens && before(self.own.end, end);
+        if is_syn && (!self.own.is_seen() || starts_anew) {
+            // Perhaps with other options than the first (RFC 9293, 3.4.3).
+            self.own.start(&segment);
+            if self.is_reply() {
+                self.own.agree(&mut self.partner);
                 if !segment.has(flag::ACK) {
                     return Lie::Inside;
                 }
-            } else {
-                self.own.start_in_the_middle(&segment);
-                if !self.partner.is_seen() {
-                    self.partner.end = segment.ack;
-                } else if segment.ack == self.partner.end.wrapping_add(1) {
-                    // The answer to a keep-alive.
-                    self.partner.end = segment.ack;
-                }
             }
-        } else if is_syn
-            && before(self.own.end, end)
-            && matches!(self.state, state::SYN_SENT | state::SYN_RECEIVED | state::SYN_SENT2)
-        {
-            // Started anew, perhaps with other options (RFC 9293, 3.4.3).
-            self.own.start(&mut self.partner, &segment);
-            if self.is_reply() && !segment.has(flag::ACK) {
-                return Lie::Inside;
+        } else if !self.own.is_seen() {
+            self.own.start_in_the_middle(&segment);
+            // Nothing was seen of the partner, or this answers its keep-alive.
+            if !self.partner.is_seen() || segment.ack == self.partner.end.wrapping_add(1) {
+                self.partner.end = segment.ack;
             }
         }
         // Some set the flag in a reset and leave the number empty.
@@ -539,16 +548,11 @@ impl Step {
             (seq, end) = (self.own.end, self.own.end);
         }
         let is_liberal = self.knows(context::LIBERAL) || self.own.flags & window::LIBERAL != 0;
-        match self.own.lie(&self.partner, seq, end, ack) {
+        match self.own.lie(&self.partner, seq, end, ack, opens) {
             Lie::Inside => {}
-            _ if is_liberal && (!segment.has(flag::RST) || seq == self.own.end) => {}
-            Lie::Beside if !segment.has(flag::RST) => {
-                if before(self.own.end, end) {
-                    self.own.end = end;
-                }
-                return Lie::Beside;
-            }
-            _ => return Lie::Outside,
+            // But no reset from behind what was sent.
+            _ if is_liberal && !(segment.has(flag::RST) && before(self.own.end, seq)) => {}
+            other => return other,
         }
         self.own.take(&segment);
         Lie::Inside

@@ -15,11 +15,14 @@ pub struct Direction {
     pub pending: u32,
     /// As in the header: what is offered beyond `ack`, in units of `1 << scale` bytes. An offer is never taken back.
     pub window: u16,
-    /// RFC 7323, 2.2; 0 to 14.
+    /// RFC 7323, 2.2: 0 to 14, with [`BYTES`] if the window is in bytes yet, as it is in a SYN.
     pub scale: u8,
     pub flags: u8,
 }
 crate::assert_size!(Direction, 16);
+
+/// A bit of [`Direction::scale`].
+const BYTES: u8 = 0x80;
 
 /// Bits of [`Direction::flags`].
 const SEEN: u8 = 1;
@@ -36,7 +39,7 @@ pub(super) const SIMULTANEOUS: u8 = 32;
 const RETRANS: u8 = 0xc0;
 const RETRANS_ONE: u8 = 0x40;
 
-/// Twice this far below the highest number, or two windows, a segment counts as late: `MAXACKWINCONST`.
+/// Twice this far below the highest number, or two windows, a segment is late; once is `MAXACKWINCONST`.
 const SPAN: u32 = 66000;
 
 /// Whether sequence number `a` is before `b` (RFC 9293, 3.4).
@@ -59,7 +62,7 @@ impl Direction {
     /// Bytes that are offered at most.
     #[inline(always)]
     fn size(&self) -> u32 {
-        u32::from(self.window) << (self.scale & 15)
+        u32::from(self.window) << if self.scale & BYTES == 0 { self.scale & 15 } else { 0 }
     }
 
     /// Behind the highest byte that the other side may send.
@@ -78,13 +81,12 @@ impl Direction {
     #[inline(always)]
     pub(super) fn from_syn(syn: &Segment) -> Direction {
         let scales = syn.scale <= scale::MAX;
-        let scale = if scales { syn.scale } else { 0 };
         Direction {
             end: syn.end(),
             ack: syn.ack,
             pending: 0,
-            window: rounded_up(u32::from(syn.window), scale),
-            scale,
+            window: syn.window,
+            scale: BYTES | if scales { syn.scale } else { 0 },
             flags: SEEN
                 | if scales { SCALES } else { 0 }
                 | if syn.flags & flag::ACK != 0 { ACKED } else { 0 },
@@ -106,23 +108,20 @@ impl Direction {
         self.flags |= SEEN;
     }
 
-    /// Starts with a SYN. Windows are scaled only if both sides say so (RFC 7323, 2.2).
     #[inline(always)]
-    pub(super) fn start(&mut self, partner: &mut Direction, syn: &Segment) {
+    pub(super) fn start(&mut self, syn: &Segment) {
         let kept = self.flags & (LIBERAL | SIMULTANEOUS);
         *self = Direction { pending: self.pending, ..Direction::from_syn(syn) };
         self.flags |= kept;
-        if partner.is_seen() && self.flags & partner.flags & SCALES == 0 {
-            self.unscale();
-            partner.unscale();
-        }
     }
 
+    /// Windows are scaled only if both sides say so (RFC 7323, 2.2).
     #[inline(always)]
-    fn unscale(&mut self) {
-        let size = self.size();
-        self.window = if size > 0xffff { 0xffff } else { size as u16 };
-        self.scale = 0;
+    pub(super) fn agree(&mut self, partner: &mut Direction) {
+        if self.flags & partner.flags & SCALES == 0 {
+            self.scale = BYTES;
+            partner.scale &= BYTES;
+        }
     }
 
     /// Takes a segment without SYN into the record. Cheap, for the fast path: nothing is judged, but an
@@ -141,19 +140,16 @@ impl Direction {
             flags |= ZERO_WINDOW;
         }
         let ahead = ack.wrapping_sub(self.ack);
-        let size = self.size();
-        if flags & ACKED == 0 {
-            (self.ack, self.window) = (ack, window);
-            flags |= ACKED;
-        } else if ahead == 0 {
-            if window > self.window {
-                self.window = window;
-            }
-        } else if ahead <= (size << 1).wrapping_add(SPAN) || (flags & LIBERAL != 0 && ahead < 1 << 31) {
-            // What has been offered before still stands if the new offer ends below it.
-            let left = if ahead < size { rounded_up(size - ahead, self.scale) } else { 0 };
+        let (size, offered) = (self.size(), u32::from(window) << (self.scale & 15));
+        // What has been offered before still stands if the new offer ends below it.
+        let left = if ahead < size { size - ahead } else { 0 };
+        let is_first = flags & ACKED == 0;
+        let is_near = ahead <= (size << 1).wrapping_add(SPAN) || (flags & LIBERAL != 0 && ahead < 1 << 31);
+        if is_first || (is_near && (ahead != 0 || left < offered)) {
             self.ack = ack;
-            self.window = if left > window { left } else { window };
+            self.window = if !is_first && left > offered { rounded_up(left, self.scale) } else { window };
+            self.scale &= 15;
+            flags |= ACKED;
         }
         self.flags = flags;
     }
@@ -178,27 +174,26 @@ impl Direction {
         }
     }
 
-    /// How a segment lies that this side sends to `partner`.
+    /// How a segment lies that this side sends to `partner`. While the connection opens there is less room: nothing has
+    /// been recorded without judgement.
     #[inline(always)]
-    pub(super) fn lie(&self, partner: &Direction, seq: u32, end: u32, ack: u32) -> super::Lie {
+    pub(super) fn lie(&self, partner: &Direction, seq: u32, end: u32, ack: u32, opens: bool) -> super::Lie {
         use super::Lie;
-        let is_late = before(end, self.end.wrapping_sub(partner.span() << 1));
-        let acks_late = before(ack, partner.end.wrapping_sub(self.span() << 1));
+        let (room, acks_room) =
+            if opens { (partner.size() | 1, self.span()) } else { (partner.span() << 1, self.span() << 1) };
+        let is_late = partner.is_seen() && before(end, self.end.wrapping_sub(room));
+        let acks_late = before(ack, partner.end.wrapping_sub(acks_room));
         let acks_early = before(partner.end, ack);
         let edge = if partner.is_acked() { partner.edge() } else { self.end };
         if before(edge, seq) {
             let over = end.wrapping_sub(edge);
             // Some send a little more than they may.
-            return if over < partner.size() && !acks_early && !acks_late {
-                Lie::Beside
-            } else {
-                Lie::Outside
-            };
+            return if over < partner.size() && !acks_early && !acks_late { Lie::Over } else { Lie::Outside };
         }
         if acks_early {
             Lie::Outside
         } else if is_late || acks_late {
-            Lie::Beside
+            Lie::Late
         } else {
             Lie::Inside
         }
