@@ -10,6 +10,7 @@ mod netwatch;
 mod past;
 mod ping;
 mod requests;
+mod resolve;
 mod resources;
 mod router;
 mod scripts;

@@ -1,7 +1,7 @@
 //! The world of a script that runs in the daemon.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use config::script::{Echo, Fetch, Fetched, Host, Ping, Rights, Script};
 use tokio::sync::oneshot;
 
 use super::{Commit, Run, Scripts, Task, files};
-use crate::daemon::{fetch, ping};
+use crate::daemon::{fetch, ping, resolve};
 
 pub struct World {
     scripts: Arc<Scripts>,
@@ -47,13 +47,7 @@ impl Host for World {
     }
 
     fn resolve(&mut self, name: &str, server: Option<&str>) -> Result<IpAddr, String> {
-        if server.is_some() {
-            return Err("failure: a server can not be chosen here yet".into());
-        }
-        let found = (name, 0).to_socket_addrs().map_err(|_| "failure: dns name does not exist")?;
-        let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-        found.sort_by_key(IpAddr::is_ipv6);
-        found.first().copied().ok_or_else(|| "failure: dns name does not exist".into())
+        resolve::run(name, server)
     }
 
     fn execute(&mut self, script: Script) -> Result<u32, String> {

@@ -102,6 +102,12 @@ impl Session<'_> {
             "resolve" => {
                 let name = self.required(command, "domain-name", span)?.to_text();
                 let server = self.argument(command, "server")?.map(|server| server.to_text());
+                let port = self.number(command, "server-port", span)?;
+                let server = match (server, port) {
+                    (Some(server), Some(port)) if server.contains(':') => Some(format!("[{server}]:{port}")),
+                    (Some(server), Some(port)) => Some(format!("{server}:{port}")),
+                    (server, _) => server,
+                };
                 match self.script.host.resolve(&name, server.as_deref()) {
                     Ok(std::net::IpAddr::V4(ip)) => Ok(Value::Ip(ip)),
                     Ok(std::net::IpAddr::V6(ip)) => Ok(Value::Ip6(ip)),
