@@ -4,6 +4,7 @@ mod change;
 mod forward;
 mod host;
 mod icmp;
+mod listing;
 mod oracle;
 mod refuse;
 mod support;
