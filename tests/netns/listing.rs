@@ -26,13 +26,3 @@ fn listings_and_scripts_know_the_host() {
                   :put [:typeof [/system resource get uptime]]; :put [/interface get ether1 running]";
     assert_eq!(router.ctl(&[script]), "198.51.100.2\ntime\ntrue\n");
 }
-
-#[test]
-fn a_number_is_that_of_the_last_print() {
-    let router = Router::start("numb", "xdp", "");
-    let shown = router.ctl(&["/ip address print where interface=ether2"]);
-    assert!(shown.contains("\n0 198.51.100.1/24"), "{shown}");
-    router.ctl(&["/ip address set 0 comment=second"]);
-    let terse = router.ctl(&["/ip address print terse where comment=second"]);
-    assert!(terse.contains("address=198.51.100.1/24"), "{terse}");
-}

@@ -151,8 +151,14 @@ const COMMAND: &str = "command";
 
 /// The session of the shell that this was started from: a number of `print` holds for the command typed next.
 fn session() -> Option<u32> {
-    let id = rustix::process::getsid(None).ok()?;
-    u32::try_from(id.as_raw_nonzero().get()).ok()
+    session_of(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// Field 6 of /proc/[pid]/stat (proc(5)). The name of the program, in brackets, may hold blanks; 0 is a session that
+/// began outside this process namespace.
+fn session_of(stat: &str) -> Option<u32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(3)?.parse().ok().filter(|id| *id > 0)
 }
 
 fn command(line: String, source: &mut Option<(String, String)>) -> Request {
@@ -169,4 +175,16 @@ fn detach(instance: &Instance, paths: &Paths) -> anyhow::Result<ExitCode> {
     detach::from_outside(instance, paths)?;
     show::print(&format!("instance {instance}: plain Linux again"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::session_of;
+
+    #[test]
+    fn a_session_has_a_number_above_zero() {
+        assert_eq!(session_of("7 (a b) c) S 1 7 5 34816 7"), Some(5));
+        assert_eq!(session_of("7 (routerctl) S 1 7 0 0 -1"), None);
+        assert_eq!(session_of("7"), None);
+    }
 }
