@@ -142,7 +142,7 @@ impl Direction {
         let ahead = ack.wrapping_sub(self.ack);
         let (size, offered) = (self.size(), u32::from(window) << (self.scale & 15));
         // What has been offered before still stands if the new offer ends below it.
-        let left = if ahead < size { size - ahead } else { 0 };
+        let left = size.saturating_sub(ahead);
         let is_first = flags & ACKED == 0;
         let is_near = ahead <= (size << 1).wrapping_add(SPAN) || (flags & LIBERAL != 0 && ahead < 1 << 31);
         if is_first || (is_near && (ahead != 0 || left < offered)) {
