@@ -26,6 +26,12 @@ const MAX_DATA: usize = 4 << 20;
 impl Session<'_> {
     /// Sends echo requests and shows the answers; its value is how many came.
     pub(super) fn ping(&mut self, command: &ast::Command, span: Span) -> Flow<Value> {
+        // Said, not ignored: the answer would be that of another question.
+        for name in ["arp-ping", "do-not-fragment", "dscp", "routing-table", "vrf"] {
+            if command.arg(name).is_some() {
+                return Err(Stop::new(span, format!("failure: {name} is not built yet")));
+            }
+        }
         let address = self.argument(command, "address")?.ok_or_else(|| missing(span, "address"))?;
         let address = self.address(&address, span)?;
         let src_address = match self.argument(command, "src-address")? {

@@ -435,6 +435,8 @@ fn other_hosts_are_asked() {
         (":put ([/ping 192.0.2.1 count=2 as-value]->1->\"status\")", "timeout"),
         (":put [/ping nowhere.example count=1]", "error: failure: dns name does not exist"),
         (":put [/ping 192.0.2.1 count=0]", "error: value of count out of range (1..1000)"),
+        (":put [/ping 192.0.2.1 vrf=blue]", "error: failure: vrf is not built yet"),
+        (":put [/ping 192.0.2.1 do-not-fragment]", "error: failure: do-not-fragment is not built yet"),
         (
             ":put ([/tool fetch url=\"http://192.0.2.1/x\" as-value output=user]->\"data\")",
             "GET http://192.0.2.1/x []",
