@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use config::Span;
 use router_common::maps::image::Cell;
 use router_common::maps::port::Settings;
 
-use crate::firewall::rule::RuleKey;
+use crate::firewall::rule::{Firewall, RuleKey};
 
 /// Protocol number of every address (`IFA_PROTO`), route (`rtm_protocol`) and neighbour (`NDA_PROTOCOL`) that we make.
 /// In none of the lists of rtnetlink.h and iproute2's rt_protos.
@@ -31,6 +32,23 @@ pub struct Desired {
     pub image: Image,
     /// Items that are kept without effect on this host now, each with its reason (an absent port, for one).
     pub inactive: Vec<Inactive>,
+    /// Items that can't be enforced yet, or not here: what would be stopped passes, so that the operator has to know.
+    pub gaps: Vec<Gap>,
+    /// The rules behind [`Image::rules`].
+    pub firewall: Firewall,
+}
+
+/// An item that is not in force because something of it is not built, or not possible on this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// `/ip/firewall/filter`
+    pub menu: String,
+    /// The item's id in the tree.
+    pub item: u32,
+    /// Where it was configured.
+    pub span: Span,
+    /// The property or value.
+    pub what: String,
 }
 
 /// A configured item that has no effect at the moment.

@@ -16,15 +16,16 @@ mod view;
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use config::{Error, Errors, Item, Tree};
+use config::{Error, Errors, Item, Span, Tree};
 use serde::de::DeserializeOwned;
 
 pub use desired::Desired;
-use desired::Inactive;
+use desired::{Gap, Inactive};
 pub use facts::HostFacts;
 pub use image::{TooLarge, encode};
-pub use view::VIEWS;
+pub use view::views;
 
 use addresses::Own;
 use ports::{Port, Ports};
@@ -42,6 +43,13 @@ pub fn compile(tree: &Tree, facts: &HostFacts) -> Result<Desired, Errors> {
     let managed = managed(&ports, &own);
     settings::compile(&mut plan, &managed, &settings);
     plan.desired.image = image::compile(&managed, &own, &settings);
+    plan.desired.firewall = firewall::compile(&mut plan, &ports);
+    match image::encode(&plan.desired.firewall) {
+        Ok(rules) => plan.desired.image.rules = Arc::new(rules),
+        Err(image::TooLarge(reason)) => {
+            plan.errors.push(Error::new(Span::default(), format!("failure: {reason}")))
+        }
+    }
     if plan.errors.is_empty() { Ok(plan.desired) } else { Err(Errors(plan.errors)) }
 }
 
@@ -85,6 +93,15 @@ impl<'a> Plan<'a> {
             self.errors.push(Error::new(item.span().unwrap_or_default(), format!("invalid value {text}")));
         }
         value
+    }
+
+    fn gap(&mut self, menu: &str, item: &Item, what: &str) {
+        self.desired.gaps.push(Gap {
+            menu: format!("/{menu}"),
+            item: item.id().0,
+            span: item.span().unwrap_or_default(),
+            what: what.to_owned(),
+        });
     }
 
     fn inactive(&mut self, menu: &str, item: &Item, reason: impl Into<String>) {

@@ -9,7 +9,7 @@ use router_common::maps::port::port_flag;
 
 use crate::desired::{Link, NextHop, RouteKind};
 use crate::facts::{HostAddress, HostLink};
-use crate::{Desired, HostFacts, VIEWS, compile};
+use crate::{Desired, HostFacts, compile, views};
 
 /// A host with Ethernet links of these names; ifindexes from 2 on.
 fn host(names: &[&str]) -> HostFacts {
@@ -62,8 +62,9 @@ fn views_hold_exactly_the_properties_that_the_schema_calls_enforced() {
     const IN_EVERY_MENU: [&str; 2] = ["comment", "disabled"];
     // Scripts and what starts them work on the tree itself.
     const OF_THE_DAEMON: [&str; 3] = ["system/script", "system/scheduler", "tool/netwatch"];
+    let views = views();
     for menu in schema::menus() {
-        let view = VIEWS.iter().find(|(path, _)| *path == menu.path);
+        let view = views.iter().find(|(path, _)| *path == menu.path);
         if OF_THE_DAEMON.contains(&menu.path.as_str()) {
             continue;
         }
@@ -470,8 +471,12 @@ fn the_small_office_is_what_its_configuration_says() {
             "vrrp1: /interface/vrrp is not built yet, and no port named vrrp1 on this host",
             "vlan10: /interface/vlan is not built yet, and no port named vlan10 on this host",
             "vlan20: /interface/vlan is not built yet, and no port named vlan20 on this host",
+            // The rule that speaks of it.
+            "vlan20: /interface/vlan is not built yet, and no port named vlan20 on this host",
         ]
     );
+    assert!(desired.gaps.is_empty(), "{:?}", desired.gaps);
+    assert!(desired.image.rules.rules.len() > 20, "{}", desired.image.rules.rules.len());
 }
 
 proptest! {

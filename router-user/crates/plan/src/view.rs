@@ -2,15 +2,21 @@
 
 use serde::Deserialize;
 
-/// Defines a view and notes its fields for [`VIEWS`].
+/// Every menu with an effect, and its properties that have one; all menus have `comment` and `disabled` besides.
+pub fn views() -> Vec<(&'static str, Vec<&'static str>)> {
+    let typed = TYPED.iter().map(|(menu, fields)| (*menu, fields.to_vec()));
+    typed.chain(crate::firewall::views()).collect()
+}
+
+/// Defines a view and notes its fields for [`views`].
 macro_rules! views {
     ($($menu:literal => $name:ident { $($text:literal $field:ident: $type:ty,)* })*) => {
         $(
             #[derive(Debug, Deserialize)]
             pub(crate) struct $name { $(#[serde(rename = $text)] pub $field: $type,)* }
         )*
-        /// Every menu with an effect, and its properties that have one; all menus have `comment` and `disabled` besides.
-        pub const VIEWS: &[(&str, &[&str])] = &[$(($menu, &[$($text),*])),*];
+        /// The menus whose items deserialise into a view, and its properties.
+        const TYPED: &[(&str, &[&str])] = &[$(($menu, &[$($text),*])),*];
     };
 }
 

@@ -1,6 +1,31 @@
-//! `/ip firewall`, `/ipv6 firewall`, `/interface list`.
+//! `/ip firewall`, `/ipv6 firewall`, `/interface list`: rules as values, with what RouterOS refuses of them.
 
+mod action;
+mod chains;
+mod interfaces;
+mod lists;
+mod matches;
 pub mod rule;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use config::{Error, Item, Value};
+use router_common::maps::image::chain;
+
+use crate::Plan;
+use crate::ports::Ports;
+use action::Place;
+use chains::Jumps;
+use interfaces::Interfaces;
+use lists::Lists;
+use matches::{Fault, Names};
+use rule::{Action, Chain, Firewall, Rule, RuleKey, Rules};
+pub use views::views;
 
 /// The menus of rules, by [`rule::RuleKey::menu`].
 pub const MENUS: [&str; 6] = [
@@ -11,3 +36,160 @@ pub const MENUS: [&str; 6] = [
     "ipv6/firewall/nat",
     "ipv6/firewall/raw",
 ];
+
+/// Built-in chains by their number in the image: table and name.
+pub const CHAINS: [(&str, &str); chain::COUNT as usize] = [
+    ("raw", "prerouting"),
+    ("raw", "output"),
+    ("nat", "dstnat"),
+    ("nat", "srcnat"),
+    ("nat", "input"),
+    ("nat", "output"),
+    ("filter", "input"),
+    ("filter", "forward"),
+    ("filter", "output"),
+];
+
+/// Chains in which the interface that a packet leaves by, or came in by, is not known.
+const BEFORE_ROUTE: [u32; 4] =
+    [chain::RAW_PREROUTING, chain::NAT_DSTNAT, chain::NAT_INPUT, chain::FILTER_INPUT];
+const FROM_HOST: [u32; 3] = [chain::RAW_OUTPUT, chain::NAT_OUTPUT, chain::FILTER_OUTPUT];
+
+pub(crate) fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>) -> Firewall {
+    let interfaces = Interfaces::read(plan.tree, ports);
+    Firewall { v4: family(plan, &interfaces, false), v6: family(plan, &interfaces, true) }
+}
+
+/// Whether items of a menu are in force at all.
+fn in_force(item: &&Item) -> bool {
+    !item.is_disabled()
+}
+
+fn family(plan: &mut Plan<'_>, interfaces: &Interfaces<'_>, v6: bool) -> Rules {
+    let menus = MENUS.iter().enumerate().filter(|(_, menu)| menu.starts_with("ipv6") == v6);
+    let no_ipsec = !plan.tree.items("ip/ipsec/policy").any(|item| !item.is_disabled() && !item.is_builtin());
+    let names = Names { interfaces, v6, no_ipsec };
+    let mut lists = Lists::default();
+    let mut added = BTreeSet::new();
+    let mut chains: Vec<Chain> =
+        CHAINS.iter().map(|(_, name)| Chain { name: (*name).to_owned(), rules: Vec::new() }).collect();
+    for (number, menu) in menus {
+        table(plan, &names, (number as u8, menu), &mut chains, &mut lists, &mut added);
+    }
+    lists.fill(plan, if v6 { "ipv6/firewall/address-list" } else { "ip/firewall/address-list" }, v6, &added);
+    Rules { chains, lists: lists.lists }
+}
+
+/// The rules of one menu. Chains of the operator's are put behind those that are there.
+fn table(
+    plan: &mut Plan<'_>,
+    names: &Names<'_>,
+    (number, menu): (u8, &str),
+    chains: &mut Vec<Chain>,
+    lists: &mut Lists,
+    added: &mut BTreeSet<u32>,
+) {
+    let name = menu.rsplit('/').next().unwrap_or_default();
+    let mut by_name: HashMap<String, usize> = CHAINS
+        .iter()
+        .enumerate()
+        .filter(|(_, (table, _))| *table == name)
+        .map(|(number, (_, chain))| ((*chain).to_owned(), number))
+        .collect();
+    // A chain is there as soon as a rule names it, so that a rule can jump to one further down.
+    for item in plan.tree.items(menu).filter(in_force) {
+        if let Some(Value::Text(name)) = item.value("chain")
+            && !by_name.contains_key(name.as_str())
+        {
+            by_name.insert(name.clone(), chains.len());
+            chains.push(Chain { name: name.clone(), rules: Vec::new() });
+        }
+    }
+    let mut jumps = Jumps::default();
+    for item in plan.tree.items(menu).filter(in_force) {
+        let Some(Value::Text(name)) = item.value("chain") else { continue };
+        let Some(index) = by_name.get(name.as_str()).copied() else { continue };
+        let place = Place {
+            chain: name,
+            number: u32::try_from(index).ok().filter(|number| *number < chain::COUNT),
+            v6: names.v6,
+            is_nat: menu.ends_with("nat"),
+        };
+        let read = matches::read(names, item, |name| lists.index(name)).and_then(|matches| {
+            let target = |name: &str| by_name.get(name).copied();
+            let action = action::read(&place, item, &matches, target)?;
+            sides(&place, item)?;
+            Ok((matches, action))
+        });
+        let (matches, action) = match read {
+            Ok(read) => read,
+            Err(Fault::Error(message)) => {
+                plan.errors.push(Error::new(item.span().unwrap_or_default(), message));
+                continue;
+            }
+            Err(Fault::Gap(what)) => {
+                plan.gap(menu, item, &what);
+                continue;
+            }
+            Err(Fault::Invalid(reason)) => {
+                plan.inactive(menu, item, reason);
+                continue;
+            }
+        };
+        if let Action::AddSrc(list, _) | Action::AddDst(list, _) = action {
+            added.insert(list);
+        }
+        if matches!(action, Action::Jump(_)) {
+            jumps.add(name, &item.text("jump-target").unwrap_or_default(), item);
+        }
+        let is_log = item.value("action").is_some_and(|action| *action == Value::Text("log".to_owned()));
+        let rule = Rule {
+            key: RuleKey { menu: number, item: item.id().0 },
+            text: text_hash(item),
+            matches,
+            action,
+            log: is_log || item.value("log") == Some(&Value::Bool(true)),
+        };
+        if let Some(chain) = chains.get_mut(index) {
+            chain.rules.push(Arc::new(rule));
+        }
+    }
+    jumps.check(&mut plan.errors);
+}
+
+/// Interfaces that a chain can't know.
+fn sides(place: &Place<'_>, item: &Item) -> Result<(), Fault> {
+    let Some(number) = place.number else { return Ok(()) };
+    let has = |names: [&str; 2]| names.iter().any(|name| item.value(name).is_some());
+    if BEFORE_ROUTE.contains(&number) && has(["out-interface", "out-interface-list"]) {
+        return Err(Fault::Error(format!(
+            "failure: outgoing interface matching not possible in input and prerouting chains ({})",
+            place.chain
+        )));
+    }
+    if FROM_HOST.contains(&number) && has(["in-interface", "in-interface-list"]) {
+        return Err(Fault::Error(format!(
+            "failure: incoming interface matching not possible in output and postrouting chains ({})",
+            place.chain
+        )));
+    }
+    Ok(())
+}
+
+/// Hash of what is configured of a rule, but for its comment (FNV-1a).
+fn text_hash(item: &Item) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |text: &str| {
+        for byte in text.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    };
+    for (name, value) in item.values().filter(|(name, _)| *name != "comment") {
+        add(name);
+        match value {
+            Value::Text(text) => add(text),
+            other => add(&other.to_string()),
+        }
+    }
+    hash
+}

@@ -62,8 +62,8 @@ pub struct Is<T> {
 }
 
 impl<T> Is<T> {
-    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Is<U> {
-        Is { not: self.not, value: map(self.value) }
+    pub fn of(not: bool, value: T) -> Is<T> {
+        Is { not, value }
     }
 }
 

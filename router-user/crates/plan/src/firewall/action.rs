@@ -1,0 +1,140 @@
+//! The action of an item, and its parameters.
+
+use config::{Item, Value};
+use router_common::maps::image::{Nat, chain, nat_flag, nat_kind};
+
+use super::matches::{Fault, addresses, range};
+use super::rule::{Action, Matches, name_number};
+
+/// What a rule's place says: its table, chain and family.
+pub struct Place<'a> {
+    pub chain: &'a str,
+    /// Number of the built-in chain.
+    pub number: Option<u32>,
+    pub v6: bool,
+    pub is_nat: bool,
+}
+
+/// Reads the action. `jump` gives the index of a chain that has rules.
+pub fn read(
+    place: &Place<'_>,
+    item: &Item,
+    matches: &Matches,
+    jump: impl FnOnce(&str) -> Option<usize>,
+) -> Result<Action, Fault> {
+    let text = |name: &str| item.value(name).map(ToString::to_string);
+    let needed = |name: &str| {
+        text(name).ok_or_else(|| Fault::Error(format!("missing value(s) of argument(s) {name}")))
+    };
+    let action = item.text("action").unwrap_or_default();
+    Ok(match action.as_str() {
+        "accept" if place.is_nat => Action::Nat(Box::new(Nat { kind: nat_kind::ACCEPT, ..Nat::default() })),
+        "accept" => Action::Accept,
+        "drop" => Action::Drop,
+        "reject" => {
+            let default = if place.v6 { "icmp-no-route" } else { "icmp-network-unreachable" };
+            let with = text("reject-with").unwrap_or_else(|| default.to_owned());
+            if with == "tcp-reset" && !matches.protocol.is_some_and(|is| !is.not && is.value == 6) {
+                return Err(Fault::Error(
+                    "failure: reject-with tcp-reset can be used only if proto is tcp".to_owned(),
+                ));
+            }
+            let kind = REJECTS.iter().find(|(name, _)| *name == with).map(|(_, kind)| *kind);
+            Action::Reject(kind.ok_or_else(|| Fault::Gap(format!("reject-with={with}")))?)
+        }
+        "jump" => Action::Jump(jump(&needed("jump-target")?)),
+        "return" => Action::Return,
+        // `log=yes` is read with the rule.
+        "log" | "passthrough" => Action::Passthrough,
+        "add-src-to-address-list" | "add-dst-to-address-list" => {
+            let list = name_number(&needed("address-list")?);
+            let timeout_s = match item.value("address-list-timeout") {
+                None => 0,
+                Some(Value::Time(ms)) => u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX - 1).max(1),
+                Some(Value::Text(word)) if word == "none-dynamic" => 0,
+                Some(other) => return Err(Fault::Gap(format!("address-list-timeout={other}"))),
+            };
+            if action == "add-src-to-address-list" {
+                Action::AddSrc(list, timeout_s)
+            } else {
+                Action::AddDst(list, timeout_s)
+            }
+        }
+        "fasttrack-connection" => Action::Fasttrack,
+        "notrack" => Action::Notrack,
+        _ => return nat(place, item, &action).map(|nat| Action::Nat(Box::new(nat))),
+    })
+}
+
+/// `reject-with` -> the number of its reason, less `REJECT_BASE`.
+const REJECTS: &[(&str, u8)] = &[
+    ("icmp-network-unreachable", 0),
+    ("icmp-host-unreachable", 1),
+    ("icmp-protocol-unreachable", 2),
+    ("icmp-port-unreachable", 3),
+    ("icmp-net-prohibited", 4),
+    ("icmp-host-prohibited", 5),
+    ("icmp-admin-prohibited", 6),
+    ("tcp-reset", 7),
+    ("icmp-no-route", 8),
+    ("icmp-not-neighbour", 9),
+    ("icmp-address-unreachable", 10),
+    ("icmp-err-src-routing-header", 11),
+    ("icmp-headers-too-long", 12),
+    ("icmp-source-address-failed-policy", 13),
+];
+
+fn nat(place: &Place<'_>, item: &Item, action: &str) -> Result<Nat, Fault> {
+    let source = [chain::NAT_SRCNAT, chain::NAT_INPUT];
+    let destination = [chain::NAT_DSTNAT, chain::NAT_OUTPUT];
+    let (kind, chains): (u8, &[u32]) = match action {
+        "masquerade" => (nat_kind::MASQUERADE, &source),
+        "src-nat" => (nat_kind::SRC_NAT, &source),
+        "same" => (nat_kind::SAME, &source),
+        "dst-nat" => (nat_kind::DST_NAT, &destination),
+        "redirect" => (nat_kind::REDIRECT, &destination),
+        "netmap" => (nat_kind::NETMAP, &[]),
+        other => return Err(Fault::Gap(format!("action={other}"))),
+    };
+    if place.number.is_some_and(|number| !chains.is_empty() && !chains.contains(&number)) {
+        let names = if chains == source { "srcnat or input" } else { "dstnat or output" };
+        return Err(Fault::Error(format!("failure: {action} action must be in {names} chain")));
+    }
+    let mut nat = Nat { kind, ..Nat::default() };
+    let invalid = |name: &str| Fault::Error(format!("invalid value for argument {name}"));
+    let property = if place.v6 { "to-address" } else { "to-addresses" };
+    if let Some(value) = item.value(property) {
+        let (from, to) = addresses(value, place.v6).ok_or_else(|| invalid(property))?;
+        (nat.from, nat.to) = (bytes(from, place.v6), bytes(to, place.v6));
+        nat.flags |= nat_flag::ADDRESSES;
+        if let Value::Prefix(prefix) = value {
+            nat.flags |= nat_flag::PREFIX;
+            nat.prefix_length = prefix.length;
+        }
+    }
+    if let Some(value) = item.value("to-ports") {
+        (nat.port_from, nat.port_to) = range(value).ok_or_else(|| invalid("to-ports"))?;
+        nat.flags |= nat_flag::PORTS;
+    }
+    for (name, flag) in
+        [("randomise-ports", nat_flag::RANDOMISE_PORTS), ("same-not-by-dst", nat_flag::SAME_NOT_BY_DST)]
+    {
+        if item.value(name) == Some(&Value::Bool(true)) {
+            nat.flags |= flag;
+        }
+    }
+    let told = match kind {
+        nat_kind::SRC_NAT | nat_kind::NETMAP | nat_kind::SAME => nat.flags & nat_flag::ADDRESSES != 0,
+        nat_kind::DST_NAT => nat.flags & (nat_flag::ADDRESSES | nat_flag::PORTS) != 0,
+        _ => true,
+    };
+    if !told {
+        return Err(Fault::Error(format!("failure: action {action} requires {property}")));
+    }
+    Ok(nat)
+}
+
+/// IPv4 in the first four bytes.
+fn bytes(address: u128, v6: bool) -> [u8; 16] {
+    if v6 { address.to_be_bytes() } else { (address << 96).to_be_bytes() }
+}

@@ -1,0 +1,51 @@
+//! The properties that the firewall's menus read. Rules are read property by property, not through a struct: most of
+//! their fifty properties are unset in most rules, and there are thousands of them.
+
+const RULE: &[&str] =
+    &["action", "address-list", "address-list-timeout", "chain", "jump-target", "log", "log-prefix"];
+const NAT: &[&str] = &["randomise-ports", "same-not-by-dst", "to-ports"];
+const MATCHERS: &[&str] = &[
+    "dscp",
+    "dst-address",
+    "dst-address-list",
+    "dst-address-type",
+    "dst-limit",
+    "dst-port",
+    "icmp-options",
+    "in-interface",
+    "in-interface-list",
+    "ipsec-policy",
+    "limit",
+    "out-interface",
+    "out-interface-list",
+    "packet-mark",
+    "packet-size",
+    "port",
+    "protocol",
+    "src-address",
+    "src-address-list",
+    "src-address-type",
+    "src-mac-address",
+    "src-port",
+    "tcp-flags",
+];
+const CONNECTION: &[&str] = &["connection-mark", "connection-nat-state", "connection-state", "routing-mark"];
+const V4: &[&str] = &["fragment", "ttl"];
+const V6: &[&str] = &["hop-limit"];
+
+/// As [`crate::views`].
+pub fn views() -> Vec<(&'static str, Vec<&'static str>)> {
+    let all = |sets: &[&[&'static str]]| sets.concat();
+    vec![
+        ("ip/firewall/filter", all(&[RULE, MATCHERS, CONNECTION, V4, &["reject-with"]])),
+        ("ip/firewall/nat", all(&[RULE, MATCHERS, CONNECTION, V4, NAT, &["to-addresses"]])),
+        ("ip/firewall/raw", all(&[RULE, MATCHERS, V4])),
+        ("ipv6/firewall/filter", all(&[RULE, MATCHERS, CONNECTION, V6, &["reject-with"]])),
+        ("ipv6/firewall/nat", all(&[RULE, MATCHERS, CONNECTION, V6, NAT, &["to-address"]])),
+        ("ipv6/firewall/raw", all(&[RULE, MATCHERS, V6])),
+        ("ip/firewall/address-list", vec!["address", "list"]),
+        ("ipv6/firewall/address-list", vec!["address", "list"]),
+        ("interface/list", vec!["exclude", "include", "name"]),
+        ("interface/list/member", vec!["interface", "list"]),
+    ]
+}
