@@ -77,6 +77,9 @@ static IMAGES: ArrayOfMaps<Images, 2> = ArrayOfMaps::new();
 static RULE_SCRATCH: PerCpuArray<RuleScratch, 2> = PerCpuArray::new();
 #[btf_map]
 static RULE_COUNTERS: PerCpuArray<Counter, { RULE_SLOTS as usize }> = PerCpuArray::new();
+// Of user space alone.
+#[btf_map]
+static RULE_BASE: Array<Counter, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static LIMITS: Array<u64, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]

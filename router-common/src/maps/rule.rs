@@ -6,6 +6,9 @@ use crate::rules::walk::{COUNTED_MAX, Walk};
 
 /// Map name: `PerCpuArray<Counter, RULE_SLOTS>`: packets that walked the rules. Bytes are those of IP packets.
 pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
+/// Map name: `Array<Counter, RULE_SLOTS>`, mmapable: added to the above with wrap-around, by user space alone. Holds what
+/// took the fast path under images that are gone, less what was reset.
+pub const RULE_BASE: &str = "RULE_BASE";
 /// Slots of rules: both families' at their largest.
 pub const RULE_SLOTS: u32 = 65536;
 /// Map name: `Array<u64, RULE_SLOTS>`, mmapable: buckets of `limit`, see [`crate::rules::limit`].

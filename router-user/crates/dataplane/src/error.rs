@@ -73,6 +73,8 @@ pub enum Error {
     },
     #[error("port {port} (ifindex {ifindex}) finds no free bucket in the port table")]
     PortTable { port: String, ifindex: u32 },
+    #[error("more than {0} rules with counters")]
+    TooManyRules(u32),
     #[error("more than {0} ports")]
     TooManyPorts(u32),
     #[error("{port}: no such interface {host_name} (ifindex {ifindex})")]

@@ -11,9 +11,11 @@ use router_common::maps::control::flag;
 use router_common::maps::counter::{Counter, PortCounters};
 use router_common::maps::port::{Port, port_flag};
 use router_common::maps::route;
+use router_common::maps::rule::{Listed, ListedKey};
 use router_common::verdict::Reason;
 use serde::{Deserialize, Serialize};
 
+use crate::image::rules::Known;
 use crate::image::{self, Slot};
 use crate::maps::Maps;
 use crate::pin::{self, Pins};
@@ -122,6 +124,15 @@ pub struct Counters {
     pub ports: Vec<(String, PortCount)>,
 }
 
+/// What one rule has counted, on the fast path too. Bytes are those of IP packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// Which item: menu << 32 | id, see `plan::firewall::rule::RuleKey`.
+    pub key: u64,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
 impl Inspector {
     /// Opens the pinned state below `bpffs` (`/sys/fs/bpf/routerd/<instance>`). State of another version's ABI can't
     /// be read and counts as not loaded.
@@ -150,6 +161,28 @@ impl Inspector {
             tick: control.tick,
             silent_s: control.tick.wrapping_sub(control.heartbeat_tick),
         }
+    }
+
+    /// Counters of the active image's rules, in their order, IPv4 first.
+    pub fn rule_counters(&self) -> Result<Vec<RuleCount>, Error> {
+        let rules = self.known_rules();
+        let slots: Vec<u32> = rules.iter().map(|rule| rule.slot).collect();
+        let counted = self.maps.rules.count(&slots)?;
+        let count = |(rule, count): (&Known, Counter)| RuleCount {
+            key: rule.key,
+            packets: count.packets,
+            bytes: count.bytes,
+        };
+        Ok(rules.iter().zip(counted).map(count).collect())
+    }
+
+    pub(crate) fn known_rules(&self) -> Vec<Known> {
+        image::rules::known(&self.maps.images.read(image::slot(self.maps.pulse().generation())))
+    }
+
+    /// Dynamic members of address lists.
+    pub fn listed(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {
+        self.maps.rules.members()
     }
 
     pub fn images(&self) -> Vec<ImageEntry> {

@@ -21,6 +21,7 @@ mod object;
 mod peer;
 mod pin;
 mod probe;
+mod rules;
 mod summary;
 mod trace;
 
@@ -34,6 +35,7 @@ use plan::desired::Image;
 use router_common::maps::control::flag;
 use router_common::maps::port::TX_PORTS;
 use router_common::maps::route;
+use router_common::maps::rule::Listed;
 use serde::{Deserialize, Serialize};
 
 use crate::attach::Attacher;
@@ -50,11 +52,12 @@ pub use crate::foreign::ForeignProgram;
 pub use crate::image::Staged;
 pub use crate::inspect::{
     ControlEntry, Count, Counters, ImageEntry, Inspector, LocalEntry, ObjectEntry, PortCount, PortEntry,
-    ReasonCount,
+    ReasonCount, RuleCount,
 };
 pub use crate::next_hop::{RouteEntry, UsedNextHop};
 pub use crate::object::{bytes as object, fingerprint};
 pub use crate::probe::Features;
+pub use crate::rules::RuleLog;
 pub use crate::trace::{Filter, Step, Trace};
 
 #[derive(Clone, Debug, Default)]
@@ -187,14 +190,19 @@ impl Dataplane {
         }
         // Packets that read the generation before the last flip may still look at the idle slot.
         image::grace_period();
-        for tx_index in fresh {
-            self.inspector.maps.clear_port_counters(tx_index)?;
+        let maps = &mut self.inspector.maps;
+        for tx_index in fresh.tx_indices {
+            maps.clear_port_counters(tx_index)?;
+        }
+        let idle = image::slot(next(staged.base));
+        maps.rules.fold(idle)?;
+        for rule_slot in fresh.rule_slots {
+            maps.rules.clear(rule_slot)?;
         }
         for port in slot.ports() {
             self.inspector.maps.tx_ports.set(port.tx_index, port.ifindex, None, 0).map_err(tx_ports)?;
         }
-        slot.write(&self.inspector.maps, image::slot(next(staged.base)));
-        Ok(())
+        slot.write(&mut self.inspector.maps, &self.inspector.pins, idle)
     }
 
     /// Makes a staged image the active one, between two packets. Ports that it no longer has are released.
@@ -267,6 +275,39 @@ impl Dataplane {
     /// Next hops that packets went to within the last `seconds`.
     pub fn used_next_hops(&self, seconds: u32) -> Vec<UsedNextHop> {
         self.inspector.used_next_hops(seconds)
+    }
+
+    /// Lets the counters of these rules begin at zero; None: of all.
+    pub fn reset_rule_counters(&self, keys: Option<&[u64]>) -> Result<(), Error> {
+        let rules = self.inspector.known_rules().into_iter();
+        let asked = rules.filter(|rule| keys.is_none_or(|keys| keys.contains(&rule.key)));
+        let slots: Vec<u32> = asked.map(|rule| rule.slot).collect();
+        self.inspector.maps.rules.reset(&slots)
+    }
+
+    /// Makes an address a dynamic member of a list for so many seconds, or until the next start; or renews that.
+    pub fn add_listed(&mut self, list: u32, address: IpAddr, seconds: Option<u32>) -> Result<(), Error> {
+        let now = self.pulse.read().tick;
+        let until_tick = seconds.map_or(u32::MAX, |seconds| now.saturating_add(seconds));
+        self.inspector
+            .maps
+            .rules
+            .insert(&rules::listed(list, address), Listed { until_tick, since_tick: now })
+    }
+
+    pub fn remove_listed(&mut self, list: u32, address: IpAddr) -> Result<(), Error> {
+        self.inspector.maps.rules.remove(&rules::listed(list, address))
+    }
+
+    /// Takes members out of their lists whose time is over; to be called every second.
+    pub fn expire_listed(&mut self) -> Result<usize, Error> {
+        let now = self.pulse.read().tick;
+        self.inspector.maps.rules.expire(now)
+    }
+
+    /// What rules log. There is one reader.
+    pub fn rule_log(&self) -> Result<RuleLog, Error> {
+        RuleLog::open(&self.inspector.pins)
     }
 
     /// Changes how ports are to run; takes effect with the next stage.

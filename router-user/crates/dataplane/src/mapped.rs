@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
 use aya::maps::{MapData, MapType};
-use router_common::maps::{control, counter, event, port, route};
+use router_common::maps::{control, counter, event, image, port, route, rule};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::Error;
@@ -40,6 +40,14 @@ plain!(
     route::Route4,
     route::Route6,
     route::FailedKey,
+    rule::DstLimitKey,
+    rule::ListedKey,
+    rule::Listed,
+    rule::PathKey,
+    rule::Logged,
+    image::Cell,
+    u64,
+    u32,
 );
 
 /// The bytes of a map value.
@@ -120,6 +128,25 @@ impl<T: Plain> Mapped<T> {
             None => return false,
         }
         true
+    }
+
+    /// The first `count` elements.
+    pub fn read_all(&self, count: u32) -> Vec<T> {
+        (0..count.min(self.entries)).filter_map(|index| self.read(index)).collect()
+    }
+
+    /// Writes elements from the first on, as far as there is room.
+    pub fn write_all(&self, values: &[T]) {
+        for (index, value) in (0..).zip(values) {
+            self.write(index, value);
+        }
+    }
+
+    /// An element of one 32-bit word.
+    pub fn atomic(&self, index: u32) -> Option<&AtomicU32> {
+        const { assert!(size_of::<T>() == size_of::<AtomicU32>() && align_of::<T>() == align_of::<AtomicU32>()) };
+        // SAFETY: `element` is inside the mapping and aligned; only accessed atomically where that matters.
+        self.element(index).map(|element| unsafe { AtomicU32::from_ptr(element.as_ptr().cast()) })
     }
 
     /// A 32-bit word of element 0, `offset` bytes from its start; None outside.

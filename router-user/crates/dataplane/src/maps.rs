@@ -12,8 +12,10 @@ use router_common::maps::route::{self, FailedKey, Route4, Route6};
 
 use crate::Error;
 use crate::control::Pulse;
+use crate::image::rules::Images;
 use crate::mapped::{Mapped, as_bytes, from_bytes};
 use crate::pin::Pins;
+use crate::rules::RuleMaps;
 
 /// Values of the maps that are read by system call, as bytes: see [`crate::mapped::Plain`].
 type CounterBytes = [u8; size_of::<Counter>()];
@@ -31,6 +33,8 @@ pub struct Maps {
     pub locals6: HashMap<MapData, [u8; 16], u32>,
     pub tx_ports: DevMap<MapData>,
     failed: HashMap<MapData, FailedKeyBytes, u32>,
+    pub images: Images,
+    pub rules: RuleMaps,
     reasons: PerCpuArray<MapData, CounterBytes>,
     port_counters: PerCpuArray<MapData, PortCountersBytes>,
 }
@@ -48,6 +52,8 @@ impl Maps {
             locals6: typed(pins, route::LOCALS6)?,
             tx_ports: typed(pins, port::TX_PORTS)?,
             failed: typed(pins, route::FAILED)?,
+            images: Images::open(pins)?,
+            rules: RuleMaps::open(pins)?,
             reasons: typed(pins, counter::REASONS)?,
             port_counters: typed(pins, counter::PORT_COUNTERS)?,
         })
@@ -111,7 +117,7 @@ pub fn events(pins: &Pins) -> Result<RingBuf<MapData>, Error> {
     typed(pins, event::EVENTS)
 }
 
-fn typed<T>(pins: &Pins, name: &str) -> Result<T, Error>
+pub fn typed<T>(pins: &Pins, name: &str) -> Result<T, Error>
 where
     T: TryFrom<Map, Error = MapError>,
 {
@@ -119,8 +125,8 @@ where
     Map::from_map_data(data).and_then(T::try_from).map_err(Error::map(name))
 }
 
-fn add(a: Counter, b: Counter) -> Counter {
-    Counter { packets: a.packets + b.packets, bytes: a.bytes + b.bytes }
+pub fn add(a: Counter, b: Counter) -> Counter {
+    Counter { packets: a.packets.wrapping_add(b.packets), bytes: a.bytes.wrapping_add(b.bytes) }
 }
 
 /// Makes a hash map hold exactly these entries.

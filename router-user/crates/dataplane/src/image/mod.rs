@@ -1,12 +1,16 @@
 //! The two-slot image: the idle slot is filled, then one word makes it the active one.
 
+pub mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use plan::desired::Image;
+use router_common::maps::image::Cell;
 use router_common::maps::port::{PORT_PROBES, PORT_SLOTS, Port, Settings};
 
 use crate::attach::PortStatus;
 use crate::maps::Maps;
+use crate::pin::Pins;
 use crate::{Error, control};
 
 /// What one slot holds.
@@ -14,6 +18,15 @@ use crate::{Error, control};
 pub struct Slot {
     pub settings: Settings,
     buckets: Vec<Port>,
+    /// The image of the rules, with the slots of their counters.
+    pub rules: Vec<Cell>,
+}
+
+/// What is new in a slot, so that its counters have to begin at zero.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    pub tx_indices: Vec<u32>,
+    pub rule_slots: Vec<u32>,
 }
 
 /// Slot number of a generation.
@@ -23,7 +36,8 @@ pub fn slot(generation: u32) -> u32 {
 
 impl Default for Slot {
     fn default() -> Slot {
-        Slot { settings: Settings::default(), buckets: vec![Port::default(); PORT_SLOTS as usize] }
+        let buckets = vec![Port::default(); PORT_SLOTS as usize];
+        Slot { settings: Settings::default(), buckets, rules: Vec::new() }
     }
 }
 
@@ -34,15 +48,17 @@ impl Slot {
         Slot {
             settings: maps.settings.read(number).unwrap_or_default(),
             buckets: (first..first + PORT_SLOTS).map(|i| maps.ports.read(i).unwrap_or_default()).collect(),
+            rules: maps.images.read(number),
         }
     }
 
     /// Writes all of a slot.
-    pub fn write(&self, maps: &Maps, number: u32) {
+    pub fn write(&self, maps: &mut Maps, pins: &Pins, number: u32) -> Result<(), Error> {
         for (index, port) in (number * PORT_SLOTS..).zip(&self.buckets) {
             maps.ports.write(index, port);
         }
         maps.settings.write(number, &self.settings);
+        maps.images.write(pins, number, &self.rules)
     }
 
     pub fn ports(&self) -> impl Iterator<Item = &Port> {
@@ -64,16 +80,18 @@ impl Slot {
     }
 
     /// Builds the slot for an image. A port keeps the `tx_index` that it has in the active slot; a new one gets an
-    /// index that nobody has there. The indices that are new come back as well.
+    /// index that nobody has there; rules and the slots of their counters likewise. What is new comes back as well.
     pub fn build(
         image: &Image,
         status: &BTreeMap<u32, PortStatus>,
         active: &Slot,
-    ) -> Result<(Slot, Vec<u32>), Error> {
+    ) -> Result<(Slot, Fresh), Error> {
         let known: BTreeMap<u32, u32> = active.ports().map(|p| (p.ifindex, p.tx_index)).collect();
         let mut used: BTreeSet<u32> = known.values().copied().collect();
-        let mut fresh = Vec::new();
+        let mut fresh = Fresh::default();
         let mut slot = Slot { settings: image.settings, ..Slot::default() };
+        (slot.rules, fresh.rule_slots) =
+            rules::with_slots(&image.rules, &rules::known(&active.rules), &BTreeSet::new())?;
         for port in &image.ports {
             let ifindex = port.port.ifindex;
             let tx_index = match known.get(&ifindex) {
@@ -81,7 +99,7 @@ impl Slot {
                 None => {
                     let free = (0..PORT_SLOTS).find(|index| used.insert(*index));
                     let free = free.ok_or(Error::TooManyPorts(PORT_SLOTS))?;
-                    fresh.push(free);
+                    fresh.tx_indices.push(free);
                     free
                 }
             };
@@ -169,7 +187,7 @@ mod tests {
     fn colliding_ports_are_found_within_the_probes() {
         let colliding: Vec<u32> = (0..PORT_PROBES).map(|i| 5 + i * PORT_SLOTS).collect();
         let (slot, fresh) = Slot::build(&image(&colliding), &BTreeMap::new(), &Slot::default()).unwrap();
-        assert_eq!(fresh, [0, 1, 2, 3]);
+        assert_eq!(fresh.tx_indices, [0, 1, 2, 3]);
         for ifindex in &colliding {
             assert_eq!(find(&slot, *ifindex).unwrap().ifindex, *ifindex);
         }
@@ -192,7 +210,7 @@ mod tests {
         let (second, fresh) = Slot::build(&image(&[9, 4, 2]), &BTreeMap::new(), &first).unwrap();
         assert_eq!(find(&second, 2).unwrap().tx_index, 0);
         assert_eq!(find(&second, 4).unwrap().tx_index, 2);
-        assert_eq!((find(&second, 9).unwrap().tx_index, fresh), (3, vec![3]));
+        assert_eq!((find(&second, 9).unwrap().tx_index, fresh.tx_indices), (3, vec![3]));
         let (third, _) = Slot::build(&image(&[9, 4, 2, 7]), &BTreeMap::new(), &second).unwrap();
         assert_eq!(find(&third, 7).unwrap().tx_index, 1);
     }
