@@ -69,6 +69,22 @@ numbered! {
         ExtensionHeaders = 60, "extension-headers";
         Internal = 61, "internal";
         HostUnreachable = 62, "host-unreachable";
+
+        // `action=reject`, by `reject-with`: from `maps::image::REJECT_BASE` on.
+        RejectNetwork = 80, "reject-network-unreachable";
+        RejectHost = 81, "reject-host-unreachable";
+        RejectProtocol = 82, "reject-protocol-unreachable";
+        RejectPort = 83, "reject-port-unreachable";
+        RejectNetProhibited = 84, "reject-net-prohibited";
+        RejectHostProhibited = 85, "reject-host-prohibited";
+        RejectAdmin = 86, "reject-admin-prohibited";
+        RejectTcpReset = 87, "reject-tcp-reset";
+        RejectNoRoute = 88, "reject-no-route";
+        RejectNotNeighbor = 89, "reject-not-neighbor";
+        RejectAddress = 90, "reject-address-unreachable";
+        RejectSourceRouting = 91, "reject-err-src-routing-header";
+        RejectHeadersTooLong = 92, "reject-headers-too-long";
+        RejectSourcePolicy = 93, "reject-source-address-failed-policy";
     }
 }
 

@@ -51,15 +51,6 @@ pub fn kept(note: config::Note) -> Kept {
     Kept { line: note.line, menu: note.menu, reason: note.reason }
 }
 
-/// Menus whose lines stop or translate packets: without them the router is more open than configured.
-pub fn is_gap(menu: &str) -> bool {
-    let menu = menu.trim_start_matches('/');
-    ["ip/firewall/", "ipv6/firewall/", "interface/bridge/filter", "interface/bridge/nat"]
-        .iter()
-        .any(|prefix| menu.starts_with(prefix))
-        && ["filter", "nat", "raw"].iter().any(|table| menu.ends_with(table))
-}
-
 pub fn place(error: &config::Error) -> Place {
     Place { line: error.line, column: error.column, message: error.message.clone(), hint: error.hint.clone() }
 }
@@ -146,11 +137,5 @@ mod tests {
         assert!(read(&path).unwrap_err().to_string().contains("(line 2 column 3)"));
         assert!(read(&dir.path().join("absent")).is_err());
         assert!(read(dir.path()).is_err());
-    }
-
-    #[test]
-    fn firewall_lines_are_gaps() {
-        assert!(is_gap("/ip/firewall/filter") && is_gap("ipv6/firewall/raw"));
-        assert!(!is_gap("/ip/firewall/address-list") && !is_gap("/ip/dns"));
     }
 }

@@ -63,12 +63,19 @@ pub fn error4(reason: u32) -> Option<ErrorKind> {
         NO_ROUTE => (3, 0),
         UNREACHABLE | HOST_UNREACHABLE => (3, 1),
         PROHIBITED => (3, 13),
+        REJECT_NETWORK => (3, 0),
+        REJECT_HOST => (3, 1),
+        REJECT_PROTOCOL => (3, 2),
+        REJECT_PORT => (3, 3),
+        REJECT_NET_PROHIBITED => (3, 9),
+        REJECT_HOST_PROHIBITED => (3, 10),
+        REJECT_ADMIN => (3, 13),
         _ => return None,
     };
     Some(ErrorKind { kind, code })
 }
 
-/// As [`error4`], for ICMPv6 (RFC 4443, 3). An unreachable route reads "no route", as Linux has it.
+/// As [`error4`], for ICMPv6 (RFC 4443, 3.1; RFC 6550, 20.12 and RFC 8883 for codes 7 and 8). An unreachable route reads "no route", as Linux has it.
 #[inline(always)]
 pub fn error6(reason: u32) -> Option<ErrorKind> {
     let (kind, code) = match reason {
@@ -77,6 +84,14 @@ pub fn error6(reason: u32) -> Option<ErrorKind> {
         NO_ROUTE | UNREACHABLE => (1, 0),
         PROHIBITED => (1, 1),
         HOST_UNREACHABLE => (1, 3),
+        REJECT_NO_ROUTE => (1, 0),
+        REJECT_ADMIN => (1, 1),
+        REJECT_NOT_NEIGHBOR => (1, 2),
+        REJECT_ADDRESS => (1, 3),
+        REJECT_PORT => (1, 4),
+        REJECT_SOURCE_POLICY => (1, 5),
+        REJECT_SOURCE_ROUTING => (1, 7),
+        REJECT_HEADERS_TOO_LONG => (1, 8),
         _ => return None,
     };
     Some(ErrorKind { kind, code })
@@ -88,6 +103,19 @@ const NO_ROUTE: u32 = Reason::NoRoute as u32;
 const UNREACHABLE: u32 = Reason::Unreachable as u32;
 const HOST_UNREACHABLE: u32 = Reason::HostUnreachable as u32;
 const PROHIBITED: u32 = Reason::Prohibited as u32;
+const REJECT_NETWORK: u32 = Reason::RejectNetwork as u32;
+const REJECT_HOST: u32 = Reason::RejectHost as u32;
+const REJECT_PROTOCOL: u32 = Reason::RejectProtocol as u32;
+const REJECT_PORT: u32 = Reason::RejectPort as u32;
+const REJECT_NET_PROHIBITED: u32 = Reason::RejectNetProhibited as u32;
+const REJECT_HOST_PROHIBITED: u32 = Reason::RejectHostProhibited as u32;
+const REJECT_ADMIN: u32 = Reason::RejectAdmin as u32;
+const REJECT_NO_ROUTE: u32 = Reason::RejectNoRoute as u32;
+const REJECT_NOT_NEIGHBOR: u32 = Reason::RejectNotNeighbor as u32;
+const REJECT_ADDRESS: u32 = Reason::RejectAddress as u32;
+const REJECT_SOURCE_ROUTING: u32 = Reason::RejectSourceRouting as u32;
+const REJECT_HEADERS_TOO_LONG: u32 = Reason::RejectHeadersTooLong as u32;
+const REJECT_SOURCE_POLICY: u32 = Reason::RejectSourcePolicy as u32;
 
 /// Bytes of an IPv4 error message at most (RFC 1812, 4.3.2.3), and so of the packet that it quotes.
 pub const QUOTE4_BYTES: u32 = 576 - 20 - 8;

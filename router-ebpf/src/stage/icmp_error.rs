@@ -6,6 +6,7 @@
 use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS};
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use router_common::csum;
+use router_common::maps::image::REJECT_BASE;
 use router_common::maps::port::port_flag;
 use router_common::maps::scratch::{QUOTE_BYTES, Scratch};
 use router_common::verdict::Reason;
@@ -39,7 +40,7 @@ pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32)
     if icmp::error4(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    answer4(packet, s, way).unwrap_or(0)
+    refused(answer4(packet, s, way), reason)
 }
 
 /// As [`prepare4`].
@@ -48,7 +49,17 @@ pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32)
     if icmp::error6(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    answer6(packet, s, way).unwrap_or(0)
+    refused(answer6(packet, s, way), reason)
+}
+
+/// The kernel makes an error of its own only for what it can't forward: what a rule rejects it would let pass.
+#[inline(always)]
+fn refused(answer: Option<u32>, reason: u32) -> u32 {
+    match answer {
+        Some(KERNEL) if reason >= u32::from(REJECT_BASE) => 0,
+        Some(answer) => answer,
+        None => 0,
+    }
 }
 
 #[inline(always)]

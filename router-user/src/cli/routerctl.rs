@@ -149,7 +149,7 @@ pub struct Apply {
     /// Return to the configuration before unless `routerctl confirm` follows within so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub confirm: Option<u64>,
-    /// Firewall lines that are not in force are known and wanted so: no warning
+    /// Take the configuration although items of the firewall can't be enforced yet: they are not in force
     #[arg(long)]
     pub accept_gaps: bool,
     /// Kept with the version

@@ -44,7 +44,7 @@ pub struct Run {
     /// Remove the data plane and what was configured on the host when the daemon ends
     #[arg(long)]
     pub detach_on_exit: bool,
-    /// Firewall lines that are not in force are known and wanted so: no warning
+    /// Take the configuration although items of the firewall can't be enforced yet: they are not in force
     #[arg(long)]
     pub accept_gaps: bool,
     /// Where the persistent configuration and its history are kept, by instance

@@ -14,6 +14,7 @@ use management::status::{Kept, RouteCache};
 use management::store::{Commit, Pending, Source, Store};
 use management::{Instance, Paths};
 use plan::Desired;
+use plan::desired::Gap;
 
 use crate::daemon::live::Live;
 use crate::daemon::resources::{Resources, Ticks};
@@ -116,14 +117,17 @@ impl Router {
                 && commit.comment.is_none()
                 && self.store.current().is_some_and(|version| version.text == text)
         });
-        let gaps_accepted = commit.gaps_accepted;
-        let mut applied = self.converge(&change.tree, (!same).then_some((commit, text))).await?;
+        // What was stored is run again whatever it lacks: that was decided when it was stored.
+        let stored = self.store.current().is_some_and(|version| version.text == text);
+        let refuse_gaps = !commit.gaps_accepted && !stored;
+        let commit = (!same).then_some((commit, text));
+        let mut applied = self.converge(&change.tree, commit, refuse_gaps).await?;
         self.tree = change.tree;
         self.setup.scripts.publish(&self.tree);
         self.kept = kept;
         applied.kept = self.kept.len();
         applied.confirm_seconds = confirm_seconds;
-        applied.warnings.extend(self.gap_warning(gaps_accepted));
+        applied.warnings.extend(self.gap_warning());
         Ok(applied)
     }
 
@@ -161,12 +165,20 @@ impl Router {
     /// Makes the current configuration true again; zero steps where it is.
     pub async fn reconcile(&mut self) -> anyhow::Result<Applied> {
         let tree = self.tree.clone();
-        self.converge(&tree, None).await
+        self.converge(&tree, None, false).await
     }
 
-    async fn converge(&mut self, tree: &Tree, commit: Option<(Commit, String)>) -> anyhow::Result<Applied> {
+    async fn converge(
+        &mut self,
+        tree: &Tree,
+        commit: Option<(Commit, String)>,
+        refuse_gaps: bool,
+    ) -> anyhow::Result<Applied> {
         let facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
         let desired = plan::compile(tree, &facts)?;
+        if refuse_gaps && !desired.gaps.is_empty() {
+            return Err(gap_errors(&desired.gaps).into());
+        }
         let generation = self.pulse.read().generation;
         let store = &mut self.store;
         let before = self.desired.as_ref().map(|desired| &desired.image);
@@ -222,20 +234,41 @@ impl Router {
         .map(|outcome| outcome.tree)
     }
 
-    /// Firewall lines that are not in force.
+    /// Firewall items that are not in force.
     pub fn gaps(&self) -> Vec<Kept> {
-        self.kept.iter().filter(|kept| files::is_gap(&kept.menu)).cloned().collect()
+        let gaps = self.desired.iter().flat_map(|desired| &desired.gaps);
+        gaps.map(|gap| Kept {
+            line: gap.span.line,
+            menu: gap.menu.clone(),
+            reason: format!("{}: {}", config_item(gap.item), not_built(gap)),
+        })
+        .collect()
     }
 
-    fn gap_warning(&self, accepted: bool) -> Option<String> {
-        let gaps = self.gaps().len();
-        (gaps > 0 && !accepted).then(|| {
+    fn gap_warning(&self) -> Option<String> {
+        let gaps = self.desired.as_ref().map_or(0, |desired| desired.gaps.len());
+        (gaps > 0).then(|| {
             format!(
-                "{gaps} firewall lines are NOT in force: packets they would stop are forwarded \
-                 (routerctl status lists them; --accept-gaps if that is known)"
+                "{gaps} items of the firewall are NOT in force: packets they would stop are forwarded \
+                 (routerctl status lists them)"
             )
         })
     }
+}
+
+/// What a configuration is refused for, item by item.
+fn gap_errors(gaps: &[Gap]) -> config::Errors {
+    const HINT: &str = "it would not be in force; --accept-gaps if that is known";
+    let error = |gap: &Gap| {
+        let mut error = config::Error::new(gap.span, format!("{}: {}", gap.menu, not_built(gap))).hint(HINT);
+        error.menu = Some(gap.menu.clone());
+        error
+    };
+    config::Errors(gaps.iter().map(error).collect())
+}
+
+fn not_built(gap: &Gap) -> String {
+    format!("{} is not built yet", gap.what)
 }
 
 /// `*1A`, as RouterOS prints it.

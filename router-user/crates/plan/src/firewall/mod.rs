@@ -57,6 +57,11 @@ const FROM_HOST: [u32; 3] = [chain::RAW_OUTPUT, chain::NAT_OUTPUT, chain::FILTER
 
 pub(crate) fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>) -> Firewall {
     let interfaces = Interfaces::read(plan.tree, ports);
+    for menu in ["interface/bridge/filter", "interface/bridge/nat"] {
+        for item in plan.tree.items(menu).filter(in_force) {
+            plan.gap(menu, item, "the filter of bridges");
+        }
+    }
     Firewall { v4: family(plan, &interfaces, false), v6: family(plan, &interfaces, true) }
 }
 
