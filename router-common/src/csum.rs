@@ -32,6 +32,13 @@ pub fn replace(csum: u16, old: u16, new: u16) -> u16 {
     finish(u64::from(!csum) + u64::from(!old) + u64::from(new))
 }
 
+/// A checksum whose data changed: `delta` adds up the complements of the words that were there and the words that are
+/// there now (RFC 1624, equation 3), in the byte order of the checksum.
+#[inline(always)]
+pub fn changed(csum: u16, delta: u64) -> u16 {
+    finish(u64::from(!csum) + delta)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

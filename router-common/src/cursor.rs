@@ -41,6 +41,12 @@ impl<'p> Cursor<'p> {
         Ok(unsafe { &mut *header })
     }
 
+    /// Another cursor at the same place, for a look ahead: what it takes is not to be kept when this one goes on.
+    #[inline(always)]
+    pub fn again(&self) -> Cursor<'p> {
+        Cursor { pos: self.pos, end: self.end, packet: PhantomData }
+    }
+
     /// Bytes between the position and the end.
     #[inline(always)]
     pub fn remaining(&self) -> u32 {

@@ -2,6 +2,7 @@
 
 use crate::csum;
 use crate::cursor::{Cursor, Short};
+use crate::facts::fragment;
 use crate::verdict::Reason;
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6, next};
@@ -90,12 +91,21 @@ pub const MAX_EXTENSIONS: u32 = 8;
 pub struct Upper(u32);
 
 impl Upper {
-    const LATER_FRAGMENT: u32 = 1 << 31;
+    /// `fragment` has bits of [`crate::facts::fragment`].
+    #[inline(always)]
+    pub fn new(protocol: u8, offset: u32, fragment: u8) -> Upper {
+        Upper(u32::from(fragment) << 24 | u32::from(protocol) << 16 | (offset & 0xffff))
+    }
+
+    /// All in one word, whose top bit is clear.
+    #[inline(always)]
+    pub fn word(self) -> u32 {
+        self.0
+    }
 
     #[inline(always)]
-    pub fn new(protocol: u8, offset: u32, later_fragment: bool) -> Upper {
-        let later = if later_fragment { Upper::LATER_FRAGMENT } else { 0 };
-        Upper(later | u32::from(protocol) << 16 | (offset & 0xffff))
+    pub fn from_word(word: u32) -> Upper {
+        Upper(word)
     }
 
     /// Protocol number.
@@ -110,10 +120,16 @@ impl Upper {
         self.0 & 0xffff
     }
 
+    /// Bits of [`crate::facts::fragment`].
+    #[inline(always)]
+    pub fn fragment(self) -> u8 {
+        (self.0 >> 24) as u8 & 3
+    }
+
     /// A fragment other than the first: the upper layer's header is not in it.
     #[inline(always)]
     pub fn is_later_fragment(self) -> bool {
-        self.0 & Upper::LATER_FRAGMENT != 0
+        self.fragment() & fragment::LATER != 0
     }
 }
 
@@ -129,9 +145,10 @@ pub fn extensions(
 ) -> Result<Upper, Reason> {
     let mut protocol = first;
     let mut offset = ipv6::HEADER_BYTES;
+    let mut part = 0;
     for position in 0..=MAX_EXTENSIONS {
         if !next::is_extension(protocol) {
-            return Ok(Upper::new(protocol, offset, false));
+            return Ok(Upper::new(protocol, offset, part));
         }
         if position == MAX_EXTENSIONS {
             break;
@@ -148,8 +165,10 @@ pub fn extensions(
         let size = match protocol {
             next::FRAGMENT => {
                 if u16::from_be_bytes([third, fourth]) & 0xfff8 != 0 {
-                    return Ok(Upper::new(following, offset + 8, true));
+                    return Ok(Upper::new(following, offset + 8, fragment::PART | fragment::LATER));
                 }
+                // A whole packet with this header is no fragment (RFC 6946).
+                part = fourth & fragment::PART;
                 8
             }
             // RFC 4302, 2.2: in units of four bytes, less two.
@@ -248,14 +267,18 @@ mod tests {
 
     #[test]
     fn chains_of_extension_headers() {
-        assert_eq!(chain(17, &[]), Ok(Upper::new(17, 40, false)));
-        assert_eq!(chain(60, &[17, 0, 0, 0, 0, 0, 0, 0]), Ok(Upper::new(17, 48, false)));
+        assert_eq!(chain(44, &[6, 0, 0, 0, 0, 0, 0, 1]), Ok(Upper::new(6, 48, 0)));
+        assert_eq!(chain(17, &[]), Ok(Upper::new(17, 40, 0)));
+        assert_eq!(chain(60, &[17, 0, 0, 0, 0, 0, 0, 0]), Ok(Upper::new(17, 48, 0)));
         // Authentication counts in other units; ESP hides what follows.
-        assert_eq!(chain(51, &[[50, 2, 0, 0, 0, 0, 0, 0], [0; 8]].concat()), Ok(Upper::new(50, 56, false)));
-        assert_eq!(chain(44, &[6, 0, 0, 9, 0, 0, 0, 1]), Ok(Upper::new(6, 48, true)));
-        assert_eq!(chain(44, &[6, 0, 0, 1, 0, 0, 0, 1]), Ok(Upper::new(6, 48, false)));
+        assert_eq!(chain(51, &[[50, 2, 0, 0, 0, 0, 0, 0], [0; 8]].concat()), Ok(Upper::new(50, 56, 0)));
+        assert_eq!(
+            chain(44, &[6, 0, 0, 9, 0, 0, 0, 1]),
+            Ok(Upper::new(6, 48, fragment::PART | fragment::LATER))
+        );
+        assert_eq!(chain(44, &[6, 0, 0, 1, 0, 0, 0, 1]), Ok(Upper::new(6, 48, fragment::PART)));
         assert_eq!(chain(43, &[6, 0, 0, 0, 0, 0, 0, 0]), Err(Reason::RoutingHeader));
-        assert_eq!(chain(43, &[6, 0, 4, 0, 0, 0, 0, 0]), Ok(Upper::new(6, 48, false)));
+        assert_eq!(chain(43, &[6, 0, 4, 0, 0, 0, 0, 0]), Ok(Upper::new(6, 48, 0)));
         assert_eq!(chain(60, &[6, 1, 0, 0, 0, 0, 0, 0]), Err(Reason::MalformedHeader));
         assert_eq!(chain(60, &[6, 0, 0, 0]), Err(Reason::MalformedHeader));
         assert_eq!(

@@ -38,6 +38,39 @@ impl Tuple {
         }
     }
 
+    /// The five words of its memory.
+    #[inline(always)]
+    fn memory(&self) -> &[u64; 5] {
+        const {
+            assert!(
+                size_of::<Tuple>() == size_of::<[u64; 5]>() && align_of::<Tuple>() == align_of::<[u64; 5]>()
+            )
+        };
+        // SAFETY: of the same size and alignment; bytes without padding.
+        unsafe { &*core::ptr::from_ref(self).cast() }
+    }
+
+    /// As `self == other`, word by word: a comparison of arrays would be a loop over their bytes on BPF.
+    #[inline(always)]
+    pub fn is_same(&self, other: &Tuple) -> bool {
+        let ([a, b, c, d, e], [f, g, h, i, j]) = (self.memory(), other.memory());
+        a == f && b == g && c == h && d == i && e == j
+    }
+
+    /// As [`Tuple::reverse`], into memory that is there: no copy stands on the stack.
+    #[inline(always)]
+    pub fn reverse_into(&self, to: &mut Tuple) {
+        let [a, b, c, d, _] = *self.memory();
+        let (src_port_be, dst_port_be, kind) = (self.src_port_be, self.dst_port_be, self.kind);
+        // SAFETY: as for `memory`.
+        unsafe { core::ptr::from_mut(to).cast::<[u64; 4]>().write([c, d, a, b]) };
+        to.src_port_be = dst_port_be;
+        to.dst_port_be = src_port_be;
+        to.protocol = self.protocol;
+        to.kind = kind::reverse(kind);
+        to.reserved = [0; 2];
+    }
+
     /// Ports, protocol and kind in one word.
     #[inline(always)]
     fn upper(&self) -> u64 {
@@ -153,6 +186,10 @@ mod tests {
                 Tuple { src, dst, src_port_be: [a, b], dst_port_be: [c, d], protocol, kind, reserved: [0; 2] };
             prop_assert_eq!(tuple.reverse().reverse(), tuple);
             prop_assert_eq!(tuple.reverse().src, dst);
+            let mut reverse = Tuple::default();
+            tuple.reverse_into(&mut reverse);
+            prop_assert_eq!(reverse, tuple.reverse());
+            prop_assert!(reverse.is_same(&tuple.reverse()) && (tuple == reverse) == tuple.is_same(&reverse));
         }
 
         #[test]

@@ -69,6 +69,23 @@ numbered! {
         ExtensionHeaders = 60, "extension-headers";
         Internal = 61, "internal";
         HostUnreachable = 62, "host-unreachable";
+        /// Both buckets of a new connection are full of established ones.
+        FlowTableFull = 63, "flow-table-full";
+        /// Other CPUs held the bucket of a new connection for too long.
+        FlowTableBusy = 64, "flow-table-busy";
+        /// No port is left for the translation of a new connection.
+        NatExhausted = 65, "nat-exhausted";
+        /// A later fragment whose first one has not been seen.
+        FragmentUnknown = 66, "fragment-unknown";
+        /// The program of the slow path is missing.
+        NoSlowPath = 67, "no-slow-path";
+        /// A raw rule, a filter rule.
+        RawDrop = 68, "raw-drop";
+        FilterDrop = 69, "filter-drop";
+        /// The image of rules is damaged, or chains call each other without end.
+        RuleError = 70, "rule-error";
+        /// Masquerade, where the egress port has no address.
+        NatNoAddress = 71, "nat-no-address";
 
         // `action=reject`, by `reject-with`: from `maps::image::REJECT_BASE` on.
         RejectNetwork = 80, "reject-network-unreachable";
@@ -105,6 +122,7 @@ impl Reason {
             13 | 14 | 40 | 41 | 53 | 60 => Stage::Parse,
             42 | 44 | 45 => Stage::Source,
             58 => Stage::TcEgress,
+            63..=71 => Stage::Track,
             _ => Stage::Route,
         }
     }
@@ -118,6 +136,7 @@ numbered! {
         Parse = 3, "parse";
         Port = 4, "port";
         Source = 5, "source";
+        Track = 12, "track";
         Route = 6, "route";
         Emit = 7, "emit";
         Handover = 8, "hand-over";

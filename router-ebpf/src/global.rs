@@ -5,24 +5,30 @@
 
 use router_common::parse;
 
+use crate::flow;
 use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
-use crate::stage::{icmp_error, route, source};
+use crate::stage::{facts, icmp_error, nat, related, route, source, track, translate};
 use crate::trace;
 
-/// Set in what [`walk`] gives where the upper layer's header is in the packet.
+/// Set in what [`walk`] gives where the chain of headers is right.
 pub const FOUND: u32 = 1 << 31;
 
-/// What stands behind the IPv6 extension headers: [`FOUND`], protocol << 16 and offset from the IPv6 header; or 0 in a
-/// later fragment; or the number of the reason for which the packet has to be dropped.
+/// What stands behind the IPv6 extension headers: [`FOUND`] and the word of [`parse::Upper`], or the number of the
+/// reason for which the packet has to be dropped.
 #[inline(always)]
 fn walk<P: Packet>(packet: P, l2_bytes: u32, first: u32, length: u32) -> u32 {
     match parse::extensions(first as u8, length, |offset| packet.load::<8>(l2_bytes + offset)) {
-        Ok(upper) if upper.is_later_fragment() => 0,
-        Ok(upper) => FOUND | u32::from(upper.protocol()) << 16 | upper.offset(),
+        Ok(upper) => FOUND | upper.word(),
         Err(reason) => reason as u32,
     }
+}
+
+/// The upper layer that [`walk`] found, or the reason.
+#[inline(always)]
+pub fn upper(found: u32) -> Result<parse::Upper, u32> {
+    if found & FOUND != 0 { Ok(parse::Upper::from_word(found & !FOUND)) } else { Err(found) }
 }
 
 /// One global function per line: name, arguments beside the context, and what it runs. A state that is null can't
@@ -64,6 +70,34 @@ macro_rules! globals {
     };
 }
 
+/// Functions of both back ends that need no packet.
+macro_rules! plain {
+    ($($name:ident($($argument:ident),*) = $run:path;)*) => { $(
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $name(state: *mut State $(, $argument: u32)*) -> u32 {
+            // SAFETY: null, or the caller's state, borrowed mutably for this call.
+            let Some(state) = (unsafe { state.as_mut() }) else { return 0 };
+            $run(state $(, $argument)*)
+        }
+    )* };
+}
+
+plain! {
+    flow_find() = track::find;
+    flow_judge() = track::judge;
+    flow_follow() = track::follow;
+    flow_open() = track::open;
+    flow_commit() = track::commit;
+    nat_destination() = nat::destination;
+    nat_source() = nat::source;
+    flow_claim() = flow::claim;
+    flow_known() = flow::known;
+    flow_take(number, worth) = flow::take;
+    flow_expired(index) = flow::expired;
+    flow_end(index) = flow::end_at;
+}
+
 pub mod xdp {
     use super::*;
     use crate::xdp::XdpPacket;
@@ -77,6 +111,14 @@ pub mod xdp {
         xdp_begin() = trace::begin;
         xdp_routed(egress) = trace::routed;
         xdp_forwarded(egress) = trace::forwarded;
+        xdp_facts4() = facts::learn4;
+        xdp_facts6() = facts::learn6;
+        xdp_track() = track::track;
+        xdp_related() = related::track;
+        xdp_segment() = track::segment;
+        xdp_translate() = translate::run;
+        xdp_quoted_header() = translate::quoted_header;
+        xdp_quoted_upper() = translate::quoted_upper;
         xdp_source4() = source::learn4;
         xdp_source6() = source::learn6;
         xdp_route4() = route::learn4;
@@ -84,6 +126,7 @@ pub mod xdp {
         xdp_finish(exit) = finish::run;
     ; way
         xdp_send() = emit::send;
+        xdp_send_translated() = emit::send_translated;
         xdp_icmp_prepare4(reason) = icmp_error::prepare4;
         xdp_icmp_prepare6(reason) = icmp_error::prepare6;
         xdp_icmp_make4(reason) = icmp_error::make4;
@@ -104,6 +147,14 @@ pub mod tc {
         tc_begin() = trace::begin;
         tc_routed(egress) = trace::routed;
         tc_forwarded(egress) = trace::forwarded;
+        tc_facts4() = facts::learn4;
+        tc_facts6() = facts::learn6;
+        tc_track() = track::track;
+        tc_related() = related::track;
+        tc_segment() = track::segment;
+        tc_translate() = translate::run;
+        tc_quoted_header() = translate::quoted_header;
+        tc_quoted_upper() = translate::quoted_upper;
         tc_source4() = source::learn4;
         tc_source6() = source::learn6;
         tc_route4() = route::learn4;
@@ -111,6 +162,7 @@ pub mod tc {
         tc_finish(exit) = finish::run;
     ; way
         tc_send() = emit::send;
+        tc_send_translated() = emit::send_translated;
         tc_icmp_prepare4(reason) = icmp_error::prepare4;
         tc_icmp_prepare6(reason) = icmp_error::prepare6;
         tc_icmp_make4(reason) = icmp_error::make4;

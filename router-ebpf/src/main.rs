@@ -10,6 +10,7 @@
 mod atomic;
 mod count;
 mod dead_man;
+mod flow;
 mod global;
 mod guard;
 mod losses;
@@ -42,10 +43,28 @@ pub fn tc_ingress(ctx: TcContext) -> i32 {
     }
 }
 
+/// What the fast path of `xdp_port` has not decided.
+#[xdp(frags)]
+pub fn xdp_slow(ctx: XdpContext) -> u32 {
+    pipeline::resume(xdp::XdpPacket::new(ctx.ctx)) as u32
+}
+
+/// What the fast path of `tc_ingress` has not decided.
+#[classifier]
+pub fn tc_slow(ctx: TcContext) -> i32 {
+    pipeline::resume(skb::SkbPacket::new(ctx.skb.skb))
+}
+
 /// Every packet that leaves a port by way of the host: nothing is forwarded past the pipeline.
 #[classifier]
 pub fn tc_egress(ctx: TcContext) -> i32 {
     guard::run(skb::SkbPacket::new(ctx.skb.skb))
+}
+
+/// What the host itself sends, where there are rules or connections are tracked.
+#[classifier]
+pub fn tc_output(ctx: TcContext) -> i32 {
+    guard::resume(skb::SkbPacket::new(ctx.skb.skb))
 }
 
 /// Run once by the daemon: starts the timer that notices when the daemon is gone.

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
-    btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LruHashMap, PerCpuArray, ProgramArray},
     helpers::generated::bpf_get_smp_processor_id,
     macros::{btf_map, map},
     maps::RingBuf,
@@ -13,6 +13,7 @@ use router_common::maps::{
     control::Control,
     counter::{Counter, PortCounters, REASON_SLOTS},
     event::{EVENTS_BYTES, TraceFilter},
+    flow::{BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, Side, Tracking},
     image::Cell,
     port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
@@ -20,11 +21,12 @@ use router_common::maps::{
         DST_LIMITS_MAX, DstLimitKey, EPOCHS_MAX, LISTED_MAX, Listed, ListedKey, PATHS_MAX, PathKey,
         RULE_LOG_BYTES, RULE_SLOTS, RuleScratch,
     },
-    scratch::{Last, Scratch},
+    scratch::{Last, STATE_WORDS, Scratch},
 };
 use router_common::wire::ipv6::Halves;
 
 use crate::atomic;
+use crate::pipeline::State;
 
 /// Kernel: `BPF_F_MMAPABLE`.
 const MMAPABLE: usize = 1 << 10;
@@ -54,10 +56,32 @@ static LOCALS6: HashMap<[u64; 2], u32, { LOCALS_MAX as usize }> = HashMap::new()
 #[btf_map]
 static FAILED: LruHashMap<[u32; 5], u32, { FAILED_MAX as usize }> = LruHashMap::new();
 
+// The loader gives these the sizes that `max-entries` asks for.
+#[btf_map]
+static FLOWS4: Array<Flow4, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static FLOWS6: Array<Flow6, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static BUCKETS4: Array<Bucket, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static BUCKETS6: Array<Bucket, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static SIDES4: Array<Side, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static SIDES6: Array<Side, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static TRACKING: Array<Tracking, 2, MMAPABLE> = Array::new();
+
 #[btf_map]
 static REASONS: PerCpuArray<Counter, { REASON_SLOTS as usize }> = PerCpuArray::new();
 #[btf_map]
 static PORT_COUNTERS: PerCpuArray<PortCounters, { PORT_SLOTS as usize }> = PerCpuArray::new();
+#[btf_map]
+pub static SLOW_XDP: ProgramArray<1> = ProgramArray::new();
+#[btf_map]
+pub static SLOW_TC: ProgramArray<1> = ProgramArray::new();
+#[btf_map]
+pub static OUTPUT: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
 static SCRATCH: PerCpuArray<Scratch, 2> = PerCpuArray::new();
 #[map]
@@ -120,6 +144,57 @@ pub fn now() -> Option<Now> {
         epoch: route as u32,
         tick: (route >> 32) as u32,
     })
+}
+
+/// Seed and masks of the flow tables.
+#[inline(always)]
+pub fn flow_table(family: u32) -> (u64, u32) {
+    let Some(control) = CONTROL.get_ptr(0) else { return (0, 0) };
+    // SAFETY: words that change only before the first packet.
+    unsafe { ((*control).flow_seed, if family == 4 { (*control).flow_mask4 } else { (*control).flow_mask6 }) }
+}
+
+#[inline(always)]
+pub fn tracking(generation: u32) -> Option<&'static Tracking> {
+    TRACKING.get(generation & 1)
+}
+
+#[inline(always)]
+pub fn flow4(index: u32) -> Option<*mut Flow4> {
+    FLOWS4.get_ptr_mut(index)
+}
+
+#[inline(always)]
+pub fn flow6(index: u32) -> Option<*mut Flow6> {
+    FLOWS6.get_ptr_mut(index)
+}
+
+/// What both families' entries have.
+#[inline(always)]
+pub fn entry(family: u32, index: u32) -> Option<*mut Entry> {
+    // SAFETY: a field of a map value; no reference is made.
+    unsafe {
+        match family {
+            4 => flow4(index).map(|flow| &raw mut (*flow).entry),
+            _ => flow6(index).map(|flow| &raw mut (*flow).entry),
+        }
+    }
+}
+
+#[inline(always)]
+pub fn side(family: u32, index: u32) -> Option<*mut Side> {
+    match family {
+        4 => SIDES4.get_ptr_mut(index),
+        _ => SIDES6.get_ptr_mut(index),
+    }
+}
+
+#[inline(always)]
+pub fn bucket(family: u32, index: u32) -> Option<*mut Bucket> {
+    match family {
+        4 => BUCKETS4.get_ptr_mut(index),
+        _ => BUCKETS6.get_ptr_mut(index),
+    }
 }
 
 /// For the dead-man timer alone.
@@ -212,6 +287,14 @@ pub fn port_counters(tx_index: u32) -> Option<&'static mut PortCounters> {
 pub fn scratch(index: u32) -> Option<&'static mut Scratch> {
     // SAFETY: per-CPU; XDP and tc have one each, and neither calls itself.
     SCRATCH.get_ptr_mut(index).map(|scratch| unsafe { &mut *scratch })
+}
+
+/// The state that the fast path has left for the slow one.
+#[inline(always)]
+pub fn state(index: u32) -> Option<&'static mut State> {
+    const { assert!(size_of::<State>() == size_of::<[u64; STATE_WORDS]>()) };
+    // SAFETY: of that size and alignment, all integers; per-CPU as the rest of the working memory.
+    SCRATCH.get_ptr_mut(index).map(|scratch| unsafe { &mut *(&raw mut (*scratch).state).cast() })
 }
 
 #[inline(always)]

@@ -21,6 +21,8 @@ pub trait Packet: Copy {
     /// The action that drops the packet.
     const DROP: i32;
 
+    /// Goes on in the program of the slow path; comes back where there is none.
+    fn slow(self);
     /// The action that passes the packet up as it is.
     fn pass(self) -> i32;
     fn context(self) -> *mut c_void;
@@ -60,14 +62,34 @@ pub trait Packet: Copy {
     fn begin(self, s: &mut State);
     fn routed(self, s: &mut State, egress: u32);
     fn forwarded(self, s: &mut State, egress: u32);
+    fn facts(self, s: &mut State) -> u32;
+    fn track(self, s: &mut State) -> u32;
+    fn related(self, s: &mut State) -> u32;
+    fn segment(self, s: &mut State) -> u32;
+    fn translate(self, s: &mut State) -> u32;
+    fn quoted_header(self, s: &mut State) -> u32;
+    fn quoted_upper(self, s: &mut State) -> u32;
+
     fn source4(self, s: &mut State) -> u32;
     fn source6(self, s: &mut State) -> u32;
     fn route4(self, s: &mut State) -> u32;
     fn route6(self, s: &mut State) -> u32;
     fn slow_send(self, s: &mut State, way: &mut Way) -> u32;
+    fn send_translated(self, s: &mut State, way: &mut Way) -> u32;
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32;
     fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32;
     fn finish(self, s: &mut State, exit: u32) -> i32;
+
+    // Changes of a packet, at offsets from the start of the frame. Sums are of 32-bit words in memory order: the
+    // complement of what was there and what is there now.
+    fn store_half(self, offset: u32, bytes: [u8; 2]) -> Option<()>;
+    fn store_word(self, offset: u32, word: u32) -> Option<()>;
+    fn store_address(self, offset: u32, address: Halves) -> Option<()>;
+    /// Adjusts an IPv4 header's checksum.
+    fn adjust_l3(self, offset: u32, changed: u32) -> Option<()>;
+    /// Adjusts a transport checksum; `pseudo` where the change is one of the pseudo-header, `is_udp` where 0 says that
+    /// there is none.
+    fn adjust_l4(self, offset: u32, changed: u32, pseudo: bool, is_udp: bool) -> Option<()>;
 
     /// Lowers the TTL in place. `third` is the third word of the IPv4 header as it is.
     fn decrement_ttl(self, l2_bytes: u32, third: [u8; 4]) -> Option<()>;

@@ -15,7 +15,7 @@ use router_common::wire::ipv6::{self, Ipv6};
 use crate::global;
 use crate::maps::{self, Now};
 use crate::packet::Packet;
-use crate::stage::{emit, route, source};
+use crate::stage::{emit, fast, firewall, route, source, unfinished};
 
 /// What the stages of one packet share. Global functions see it as plain memory, so that it holds no pointer.
 #[repr(C, align(8))]
@@ -40,6 +40,13 @@ pub struct State {
     pub family: u32,
     /// Bits of [`crate::trace::observe`]; 0 for nearly every packet.
     pub observed: u32,
+    /// Not 0: the packet leaves as [`router_common::maps::scratch::Work::leaves`] says.
+    pub rewrite: u32,
+    /// Index of the program's working memory.
+    pub scratch: u32,
+    /// Where the packet is routed to: its destination, or what that is translated to. IPv4 in the low half of the first
+    /// word.
+    pub destination: [u64; 2],
 }
 
 /// An early end of the pipeline, in one register: functions that are not inlined return at most that.
@@ -70,11 +77,21 @@ impl Exit {
     pub const fn untouched() -> Exit {
         Exit(Exit::UNTOUCHED | Reason::Unfinished as u32)
     }
+    /// The slow path decides; an error of ours where that is missing.
+    #[inline(always)]
+    pub const fn slow() -> Exit {
+        Exit(Exit::DROP | Reason::NoSlowPath as u32)
+    }
     #[inline(always)]
     pub const fn dropped(reason_number: u32) -> Exit {
         Exit(Exit::DROP | reason_number)
     }
 
+    /// The packet goes to the host itself.
+    #[inline(always)]
+    pub const fn is_host(self) -> bool {
+        self.class() == Exit::HOST
+    }
     #[inline(always)]
     pub const fn reason(self) -> u16 {
         self.0 as u16
@@ -121,7 +138,9 @@ pub fn run<P: Packet>(packet: P) -> i32 {
         return packet.stranger();
     };
     let has_l2 = P::XDP || port.flags & port_flag::NO_ETHERNET == 0;
-    let mut s = State {
+    // Not on the stack, where it would be too much beside the frames of the longest chain of calls.
+    let Some(s) = maps::state(P::SCRATCH) else { return packet.pass() };
+    *s = State {
         now,
         ingress,
         port_flags: port.flags,
@@ -133,14 +152,70 @@ pub fn run<P: Packet>(packet: P) -> i32 {
         mtu_bytes: 0,
         family: 0,
         observed: 0,
+        rewrite: 0,
+        scratch: P::SCRATCH,
+        destination: [0; 2],
     };
     if now.flags & (flag::TRACE | flag::RECORD) != 0 {
-        packet.begin(&mut s);
+        packet.begin(s);
     }
-    match decide(packet, &mut s, &port.mac) {
+    match decide(packet, s, &port.mac) {
         Ok(action) => action,
-        Err(exit) => packet.finish(&mut s, exit.0),
+        Err(exit) => {
+            if exit == Exit::slow() {
+                // Does not come back, unless the program is missing.
+                packet.slow();
+            }
+            packet.finish(s, exit.0)
+        }
     }
+}
+
+/// The slow path: goes on with the packet where the fast path has left it.
+#[inline(always)]
+pub fn resume<P: Packet>(packet: P) -> i32 {
+    let Some(s) = maps::state(P::SCRATCH) else { return P::DROP };
+    if !P::XDP {
+        packet.pull(s.l2_bytes + ipv6::HEADER_BYTES);
+    }
+    let sent = match s.family {
+        4 => resume4(packet, s),
+        _ => resume6(packet, s),
+    };
+    match sent {
+        Ok(action) => action,
+        Err(exit) => packet.finish(s, exit.0),
+    }
+}
+
+#[inline(always)]
+fn resume4<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
+    Exit::unpack(packet.source4(s))?;
+    firewall::run(packet, s)?;
+    let [destination, _] = s.destination;
+    let route = route::find4(packet, s, (destination as u32).to_ne_bytes())?;
+    if s.observed != 0 {
+        packet.routed(s, route.next_hop.ifindex);
+    }
+    let mut cursor = packet.cursor();
+    let ethernet = if s.l2_bytes == 0 { None } else { Some(cursor.take::<Ethernet>()?) };
+    let header = cursor.take::<Ipv4>()?;
+    emit::ipv4::<P, true>(packet, s, header, cursor, route, ethernet, None)
+}
+
+#[inline(always)]
+fn resume6<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
+    Exit::unpack(packet.source6(s))?;
+    firewall::run(packet, s)?;
+    let [high, low] = s.destination;
+    let route = route::find6(packet, s, (high, low))?;
+    if s.observed != 0 {
+        packet.routed(s, route.next_hop.ifindex);
+    }
+    let mut cursor = packet.cursor();
+    let ethernet = if s.l2_bytes == 0 { None } else { Some(cursor.take::<Ethernet>()?) };
+    let header = cursor.take::<Ipv6>()?;
+    emit::ipv6::<P, true>(packet, s, header, cursor, route, ethernet, None)
 }
 
 /// Everything up to the rewritten packet on its way.
@@ -188,16 +263,50 @@ fn ipv4<P: Packet>(
     let header = cursor.take::<Ipv4>()?;
     let whole = || packet.length().wrapping_sub(l2_bytes);
     s.family = 4;
-    s.length = parse::ipv4(header, cursor, packet.segment_bytes() != 0, whole)?;
+    s.length = parse::ipv4(header, cursor.again(), packet.segment_bytes() != 0, whole)?;
     if P::XDP {
         s.frame_bytes = s.frame_bytes.max(s.length + eth::HEADER_BYTES);
     }
+    if s.now.flags & flag::FIREWALL != 0 {
+        return filtered4(packet, s, header, cursor, ethernet);
+    }
     source::check4(packet, s, header)?;
-    let route = route::find4(packet, s, header)?;
+    let route = route::find4(packet, s, header.dst())?;
     if s.observed != 0 {
         packet.routed(s, route.next_hop.ifindex);
     }
-    emit::ipv4(packet, s, header, route, ethernet)
+    emit::ipv4::<P, false>(packet, s, header, cursor, route, ethernet, None)
+}
+
+/// With rules or connection tracking: what is decided of the packet's flow, else the slow path.
+#[inline(always)]
+fn filtered4<P: Packet>(
+    packet: P,
+    s: &mut State,
+    header: &mut Ipv4,
+    cursor: Cursor<'_>,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    // The checksum is finished by nobody once XDP has changed the packet.
+    if P::XDP && unfinished::ipv4(packet, s, header) {
+        return Err(Exit::untouched());
+    }
+    if s.port_flags & (port_flag::RP_STRICT | port_flag::RP_LOOSE) != 0 {
+        source::check4(packet, s, header)?;
+    }
+    let hit = fast::find4(s, header, &mut cursor.again());
+    if hit.found
+        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress)
+        && let Ok(route) = route::find4(packet, s, hit.dst.to_ne_bytes())
+    {
+        if emit::is_decided(&route.next_hop, hit.decision.egress) && header.ttl() > 1 {
+            if s.observed != 0 {
+                packet.routed(s, route.next_hop.ifindex);
+            }
+            return emit::ipv4::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
+        }
+    }
+    Err(Exit::slow())
 }
 
 #[inline(always)]
@@ -211,23 +320,53 @@ fn ipv6<P: Packet>(
     let header = cursor.take::<Ipv6>()?;
     let whole = || packet.length().wrapping_sub(l2_bytes);
     s.family = 6;
-    s.length = parse::ipv6(header, cursor, packet.segment_bytes() != 0, whole)?;
+    s.length = parse::ipv6(header, cursor.again(), packet.segment_bytes() != 0, whole)?;
     if P::XDP {
         s.frame_bytes = s.frame_bytes.max(s.length + eth::HEADER_BYTES);
     }
     let next = header.next_header();
     if ipv6::next::is_extension(next) {
-        let upper = packet.upper(s.l2_bytes, next, s.length);
-        if upper != 0 && upper & global::FOUND == 0 {
-            return Err(Exit::dropped(upper));
-        }
+        global::upper(packet.upper(s.l2_bytes, next, s.length)).map_err(Exit::dropped)?;
+    }
+    if s.now.flags & flag::FIREWALL != 0 {
+        return filtered6(packet, s, header, cursor, ethernet);
     }
     source::check6(packet, s, header)?;
-    let route = route::find6(packet, s, header)?;
+    let route = route::find6(packet, s, header.dst_halves())?;
     if s.observed != 0 {
         packet.routed(s, route.next_hop.ifindex);
     }
-    emit::ipv6(packet, s, header, route, ethernet)
+    emit::ipv6::<P, false>(packet, s, header, cursor, route, ethernet, None)
+}
+
+/// As [`filtered4`].
+#[inline(always)]
+fn filtered6<P: Packet>(
+    packet: P,
+    s: &mut State,
+    header: &mut Ipv6,
+    cursor: Cursor<'_>,
+    ethernet: Option<&mut Ethernet>,
+) -> Result<i32, Exit> {
+    if P::XDP && unfinished::ipv6(packet, s, header) {
+        return Err(Exit::untouched());
+    }
+    if s.port_flags & (port_flag::RP_STRICT | port_flag::RP_LOOSE) != 0 {
+        source::check6(packet, s, header)?;
+    }
+    let hit = fast::find6(s, header, &mut cursor.again());
+    if hit.found
+        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress)
+        && let Ok(route) = route::find6(packet, s, hit.dst)
+    {
+        if emit::is_decided(&route.next_hop, hit.decision.egress) && header.hop_limit() > 1 {
+            if s.observed != 0 {
+                packet.routed(s, route.next_hop.ifindex);
+            }
+            return emit::ipv6::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
+        }
+    }
+    Err(Exit::slow())
 }
 
 /// Ends the packet early: counts it, and drops it, passes it up or leaves it to the kernel.

@@ -4,12 +4,12 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC,
-    bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_redir_neigh,
+    __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT, TC_ACT_SHOT,
+    TC_ACT_UNSPEC, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_redir_neigh,
 };
 use aya_ebpf::helpers::generated::{
-    bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes,
-    bpf_skb_pull_data, bpf_skb_store_bytes,
+    bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head,
+    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes, bpf_tail_call,
 };
 use router_common::cursor::Cursor;
 use router_common::maps::handover::Handover;
@@ -20,7 +20,7 @@ use router_common::wire::ipv4::decremented;
 use router_common::wire::ipv6::Halves;
 
 use crate::global::tc as global;
-use crate::maps;
+use crate::maps::{self, OUTPUT, SLOW_TC};
 use crate::packet::{Packet, Untouched};
 use crate::pipeline::State;
 use crate::stage::emit::Way;
@@ -79,6 +79,14 @@ impl SkbPacket {
         }
     }
 
+    /// Goes on in the program of the output chains; comes back where there is none.
+    #[inline(always)]
+    pub fn output(self) {
+        let programs = (&raw const OUTPUT).cast_mut().cast();
+        // SAFETY: the context is this program's own; the map is an array of programs.
+        unsafe { bpf_tail_call(self.skb.cast(), programs, 0) };
+    }
+
     /// Sets the bit that says "has been through the pipeline".
     #[inline(always)]
     pub fn mark_done(self, generation: u32) -> Option<()> {
@@ -101,6 +109,13 @@ impl Packet for SkbPacket {
     const ENTRY: Stage = Stage::TcIngress;
     const FORWARDED: Reason = Reason::ForwardedTc;
     const DROP: i32 = TC_ACT_SHOT as i32;
+
+    #[inline(always)]
+    fn slow(self) {
+        let programs = (&raw const SLOW_TC).cast_mut().cast();
+        // SAFETY: the context is this program's own; the map is an array of programs.
+        unsafe { bpf_tail_call(self.context(), programs, 0) };
+    }
 
     #[inline(always)]
     fn context(self) -> *mut c_void {
@@ -231,6 +246,44 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn facts(self, s: &mut State) -> u32 {
+        match s.family {
+            4 => global::tc_facts4(self.skb, s),
+            _ => global::tc_facts6(self.skb, s),
+        }
+    }
+
+    #[inline(always)]
+    fn track(self, s: &mut State) -> u32 {
+        global::tc_track(self.skb, s)
+    }
+
+    #[inline(always)]
+    fn related(self, s: &mut State) -> u32 {
+        global::tc_related(self.skb, s)
+    }
+
+    #[inline(always)]
+    fn segment(self, s: &mut State) -> u32 {
+        global::tc_segment(self.skb, s)
+    }
+
+    #[inline(always)]
+    fn translate(self, s: &mut State) -> u32 {
+        global::tc_translate(self.skb, s)
+    }
+
+    #[inline(always)]
+    fn quoted_header(self, s: &mut State) -> u32 {
+        global::tc_quoted_header(self.skb, s)
+    }
+
+    #[inline(always)]
+    fn quoted_upper(self, s: &mut State) -> u32 {
+        global::tc_quoted_upper(self.skb, s)
+    }
+
+    #[inline(always)]
     fn source4(self, s: &mut State) -> u32 {
         global::tc_source4(self.skb, s)
     }
@@ -256,6 +309,11 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn send_translated(self, s: &mut State, way: &mut Way) -> u32 {
+        global::tc_send_translated(self.skb, s, way)
+    }
+
+    #[inline(always)]
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
             4 => global::tc_icmp_prepare4(self.skb, s, way, reason),
@@ -277,6 +335,37 @@ impl Packet for SkbPacket {
     }
 
     /// The sum over the header stays what it was, so that a checksum over the whole packet needs no change.
+    #[inline(always)]
+    fn store_half(self, offset: u32, bytes: [u8; 2]) -> Option<()> {
+        self.store(offset, bytes, 0)
+    }
+
+    #[inline(always)]
+    fn store_word(self, offset: u32, word: u32) -> Option<()> {
+        self.store(offset, word.to_ne_bytes(), 0)
+    }
+
+    #[inline(always)]
+    fn store_address(self, offset: u32, (high, low): Halves) -> Option<()> {
+        let words = [high, low];
+        // SAFETY: the buffer has 16 bytes.
+        (unsafe { bpf_skb_store_bytes(self.skb, offset, words.as_ptr().cast(), 16, 0) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn adjust_l3(self, offset: u32, changed: u32) -> Option<()> {
+        // SAFETY: the context is this program's own.
+        (unsafe { bpf_l3_csum_replace(self.skb, offset, 0, u64::from(changed), 0) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn adjust_l4(self, offset: u32, changed: u32, pseudo: bool, is_udp: bool) -> Option<()> {
+        let flags = if pseudo { u64::from(BPF_F_PSEUDO_HDR) } else { 0 }
+            | if is_udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
+        // SAFETY: as above.
+        (unsafe { bpf_l4_csum_replace(self.skb, offset, 0, u64::from(changed), flags) } == 0).then_some(())
+    }
+
     #[inline(always)]
     fn decrement_ttl(self, l2_bytes: u32, third: [u8; 4]) -> Option<()> {
         self.store(l2_bytes + 8, decremented(third), 0)

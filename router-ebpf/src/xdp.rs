@@ -5,9 +5,10 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use aya_ebpf::helpers::generated::{
-    bpf_redirect_map, bpf_xdp_adjust_head, bpf_xdp_adjust_meta, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
-    bpf_xdp_load_bytes,
+    bpf_redirect_map, bpf_tail_call, bpf_xdp_adjust_head, bpf_xdp_adjust_meta, bpf_xdp_adjust_tail,
+    bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
 };
+use router_common::csum;
 use router_common::cursor::Cursor;
 use router_common::maps::handover::{self, Handover};
 use router_common::maps::scratch;
@@ -17,7 +18,7 @@ use router_common::wire::ipv4::Ipv4;
 use router_common::wire::ipv6::{Halves, Ipv6, bytes};
 
 use crate::global::xdp as global;
-use crate::maps::TX_PORTS;
+use crate::maps::{SLOW_XDP, TX_PORTS};
 use crate::packet::{Packet, Untouched};
 use crate::pipeline::State;
 use crate::stage::emit::Way;
@@ -54,6 +55,13 @@ impl XdpPacket {
     }
 
     #[inline(always)]
+    fn store<T>(self, offset: u32, value: T) -> Option<()> {
+        let bytes = (&raw const value).cast_mut().cast();
+        // SAFETY: the buffer has that size.
+        (unsafe { bpf_xdp_store_bytes(self.ctx, offset, bytes, size_of::<T>() as u32) } == 0).then_some(())
+    }
+
+    #[inline(always)]
     fn pass_with(self, verdict: u32) -> Result<i32, Untouched> {
         let metadata = Handover { magic: handover::MAGIC, verdict, ..Handover::default() };
         if self.announce(metadata).is_some() { Ok(PASS) } else { Err(Untouched(PASS)) }
@@ -66,6 +74,13 @@ impl Packet for XdpPacket {
     const ENTRY: Stage = Stage::XdpEntry;
     const FORWARDED: Reason = Reason::Forwarded;
     const DROP: i32 = xdp_action::XDP_DROP as i32;
+
+    #[inline(always)]
+    fn slow(self) {
+        let programs = (&raw const SLOW_XDP).cast_mut().cast();
+        // SAFETY: the context is this program's own; the map is an array of programs.
+        unsafe { bpf_tail_call(self.context(), programs, 0) };
+    }
 
     #[inline(always)]
     fn context(self) -> *mut c_void {
@@ -184,6 +199,44 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn facts(self, s: &mut State) -> u32 {
+        match s.family {
+            4 => global::xdp_facts4(self.ctx, s),
+            _ => global::xdp_facts6(self.ctx, s),
+        }
+    }
+
+    #[inline(always)]
+    fn track(self, s: &mut State) -> u32 {
+        global::xdp_track(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn related(self, s: &mut State) -> u32 {
+        global::xdp_related(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn segment(self, s: &mut State) -> u32 {
+        global::xdp_segment(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn translate(self, s: &mut State) -> u32 {
+        global::xdp_translate(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn quoted_header(self, s: &mut State) -> u32 {
+        global::xdp_quoted_header(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn quoted_upper(self, s: &mut State) -> u32 {
+        global::xdp_quoted_upper(self.ctx, s)
+    }
+
+    #[inline(always)]
     fn source4(self, s: &mut State) -> u32 {
         global::xdp_source4(self.ctx, s)
     }
@@ -209,6 +262,11 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn send_translated(self, s: &mut State, way: &mut Way) -> u32 {
+        global::xdp_send_translated(self.ctx, s, way)
+    }
+
+    #[inline(always)]
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
             4 => global::xdp_icmp_prepare4(self.ctx, s, way, reason),
@@ -227,6 +285,37 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn finish(self, s: &mut State, exit: u32) -> i32 {
         global::xdp_finish(self.ctx, s, exit) as i32
+    }
+
+    #[inline(always)]
+    fn store_half(self, offset: u32, bytes: [u8; 2]) -> Option<()> {
+        self.store(offset, bytes)
+    }
+
+    #[inline(always)]
+    fn store_word(self, offset: u32, word: u32) -> Option<()> {
+        self.store(offset, word.to_ne_bytes())
+    }
+
+    #[inline(always)]
+    fn store_address(self, offset: u32, (high, low): Halves) -> Option<()> {
+        self.store(offset, [high, low])
+    }
+
+    #[inline(always)]
+    fn adjust_l3(self, offset: u32, changed: u32) -> Option<()> {
+        self.adjust_l4(offset, changed, false, false)
+    }
+
+    #[inline(always)]
+    fn adjust_l4(self, offset: u32, changed: u32, _pseudo: bool, is_udp: bool) -> Option<()> {
+        let found = self.load::<2>(offset)?;
+        if is_udp && found == [0, 0] {
+            return Some(());
+        }
+        let new = csum::changed(u16::from_ne_bytes(found), u64::from(changed));
+        let new = if is_udp && new == 0 { 0xffff } else { new };
+        self.store(offset, new.to_ne_bytes())
     }
 
     #[inline(always)]

@@ -4,5 +4,6 @@ mod forward;
 mod icmp_error;
 mod lab;
 mod trace;
+mod track;
 mod verdict;
 mod verified;

@@ -23,8 +23,13 @@ pub struct Control {
     pub heartbeat_tick: u32,
     /// The kernel's id of the map `TX_PORTS`: tells our redirects from others' in the host-wide tracepoints.
     pub tx_map_id: u32,
+    /// Random, and as old as the flow tables: see [`crate::tuple::hash4`].
+    pub flow_seed: u64,
+    /// Buckets of the flow tables less one, a power of two less one.
+    pub flow_mask4: u32,
+    pub flow_mask6: u32,
 }
-crate::assert_size!(Control, 32);
+crate::assert_size!(Control, 48);
 
 /// Bits of [`Control::flags`].
 pub mod flag {
@@ -36,4 +41,6 @@ pub mod flag {
     /// The outcome of each packet is left in [`crate::maps::scratch::Scratch::last`]: for test runs, which do not
     /// tell where a packet was redirected to.
     pub const RECORD: u32 = 1 << 2;
+    /// The image has rules, or connections are tracked: packets go by way of the flow table.
+    pub const FIREWALL: u32 = 1 << 3;
 }

@@ -56,6 +56,12 @@ impl Ipv4 {
         self.fragment_word() & 0x4000 != 0
     }
 
+    /// Part of a fragmented packet.
+    #[inline(always)]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment_word() & 0x3fff != 0
+    }
+
     /// A fragment other than the first.
     #[inline(always)]
     pub fn is_later_fragment(&self) -> bool {
@@ -105,6 +111,15 @@ impl Ipv4 {
     pub fn decrement_ttl(&mut self) {
         let third = decremented(self.third_word());
         store32::<8, 20>(&mut self.0, u32::from_ne_bytes(third));
+    }
+
+    /// Replaces both addresses; `delta` is what checksums over them change by, see [`csum::changed`].
+    #[inline(always)]
+    pub fn readdress(&mut self, src: [u8; 4], dst: [u8; 4], delta: u64) {
+        let csum = csum::changed(load16::<10, 20>(&self.0), delta);
+        store16::<10, 20>(&mut self.0, csum);
+        store32::<12, 20>(&mut self.0, u32::from_ne_bytes(src));
+        store32::<16, 20>(&mut self.0, u32::from_ne_bytes(dst));
     }
 
     /// Writes a header without options; the fragment word is 0.
@@ -157,6 +172,16 @@ mod tests {
             prop_assert_eq!(csum::fold(header.sum()), 0xffff);
             header.decrement_ttl();
             prop_assert_eq!(header, Ipv4::build(length, tos, ttl - 1, protocol, src, dst));
+        }
+
+        #[test]
+        fn new_addresses_keep_the_checksum_right(length: u16, ttl: u8, src: [u8; 4], dst: [u8; 4], to: [u8; 4], from: [u8; 4]) {
+            let mut header = Ipv4::build(length, 0, ttl, 17, src, dst);
+            let word = |old: [u8; 4], new: [u8; 4]| {
+                u64::from(!u32::from_ne_bytes(old)) + u64::from(u32::from_ne_bytes(new))
+            };
+            header.readdress(from, to, word(src, from) + word(dst, to));
+            prop_assert_eq!(header, Ipv4::build(length, 0, ttl, 17, from, to));
         }
 
         #[test]

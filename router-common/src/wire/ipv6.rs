@@ -78,6 +78,14 @@ impl Ipv6 {
         join(self.dst_halves())
     }
 
+    #[inline(always)]
+    pub fn readdress(&mut self, src: Halves, dst: Halves) {
+        store64::<8, 40>(&mut self.0, src.0);
+        store64::<16, 40>(&mut self.0, src.1);
+        store64::<24, 40>(&mut self.0, dst.0);
+        store64::<32, 40>(&mut self.0, dst.1);
+    }
+
     /// Writes the whole header; traffic class and flow label are 0.
     #[inline(always)]
     pub fn write(&mut self, payload_length: u16, next_header: u8, hop_limit: u8, src: Halves, dst: Halves) {

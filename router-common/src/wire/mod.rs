@@ -4,3 +4,4 @@ pub mod eth;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod l4;

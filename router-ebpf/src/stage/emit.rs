@@ -1,16 +1,20 @@
 //! The last checks before a packet leaves, its rewrite, and its sending.
 
+use router_common::cursor::Cursor;
+use router_common::maps::control::flag;
+use router_common::maps::flow::decision;
 use router_common::maps::route::{NextHop, Route4, Route6, kind};
 use router_common::verdict::Reason;
 use router_common::wire::eth::Ethernet;
 use router_common::wire::ipv4::Ipv4;
-use router_common::wire::ipv6::{Ipv6, words};
+use router_common::wire::ipv6::{Halves, Ipv6, words};
 
 use crate::count;
 use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
-use crate::stage::unfinished;
+use crate::stage::fast::{self, Hit};
+use crate::stage::{rules, unfinished};
 use crate::trace;
 
 /// Where a packet leaves that tc sends.
@@ -43,73 +47,120 @@ impl Way {
 }
 
 #[inline(always)]
-pub fn ipv4<P: Packet>(
+pub fn ipv4<P: Packet, const SLOW: bool>(
     packet: P,
     s: &mut State,
     header: &mut Ipv4,
+    cursor: Cursor<'_>,
     route: &'static mut Route4,
     ethernet: Option<&mut Ethernet>,
+    hit: Option<&Hit<u32>>,
 ) -> Result<i32, Exit> {
+    if let Some(hit) = hit {
+        rules::count_path(u32::from(hit.decision.path), packet.packets(), u64::from(s.length));
+    }
     let next_hop = &mut route.next_hop;
-    may_forward(s, next_hop, header.ttl())?;
+    may_forward(s, next_hop.kind, header.ttl())?;
     let size =
         on_the_wire(packet, s, s.length, header.protocol(), u32::from(header.version_and_length() & 15) * 4);
     if size > next_hop.mtu_bytes {
         if !header.dont_fragment() {
-            return Err(Exit::kernel());
+            return Err(leave::<P, SLOW>(packet, s));
         }
         s.mtu_bytes = next_hop.mtu_bytes;
         return Err(Exit::drop(Reason::TooBig));
     }
     // Record route and timestamps are the kernel's to fill in.
     if header.has_options() || next_hop.kind == kind::KERNEL {
-        return Err(Exit::kernel());
+        return Err(leave::<P, SLOW>(packet, s));
     }
     touch(s, next_hop);
     if P::XDP && next_hop.kind == kind::REDIRECT {
-        if unfinished::ipv4(packet, s, header) {
+        if s.now.flags & flag::FIREWALL == 0 && unfinished::ipv4(packet, s, header) {
             return Err(Exit::untouched());
         }
         header.decrement_ttl();
+        match hit {
+            Some(hit) if hit.rewrite => fast::rewrite4(header, cursor, hit).ok_or(Reason::Internal)?,
+            _ if SLOW && s.rewrite != 0 => Exit::unpack(packet.translate(s))?,
+            _ => {}
+        }
         return redirect(packet, s, next_hop, ethernet);
     }
     let third = header.third_word();
-    hand_over(packet, s, next_hop, &route.gateway, third)
+    hand_over::<P, SLOW>(packet, s, next_hop, &route.gateway, third)
 }
 
 #[inline(always)]
-pub fn ipv6<P: Packet>(
+pub fn ipv6<P: Packet, const SLOW: bool>(
     packet: P,
     s: &mut State,
     header: &mut Ipv6,
+    cursor: Cursor<'_>,
     route: &'static mut Route6,
     ethernet: Option<&mut Ethernet>,
+    hit: Option<&Hit<Halves>>,
 ) -> Result<i32, Exit> {
+    if let Some(hit) = hit {
+        rules::count_path(u32::from(hit.decision.path), packet.packets(), u64::from(s.length));
+    }
     let next_hop = &mut route.next_hop;
     let hop_limit = header.hop_limit();
-    may_forward(s, next_hop, hop_limit)?;
+    may_forward(s, next_hop.kind, hop_limit)?;
     let size = on_the_wire(packet, s, s.length, header.next_header(), 40);
     if size > next_hop.mtu_bytes {
         s.mtu_bytes = next_hop.mtu_bytes;
         return Err(Exit::drop(Reason::TooBig));
     }
     if next_hop.kind == kind::KERNEL {
-        return Err(Exit::kernel());
+        return Err(leave::<P, SLOW>(packet, s));
     }
     touch(s, next_hop);
     if P::XDP && next_hop.kind == kind::REDIRECT {
-        if unfinished::ipv6(packet, s, header) {
+        if s.now.flags & flag::FIREWALL == 0 && unfinished::ipv6(packet, s, header) {
             return Err(Exit::untouched());
         }
         header.set_hop_limit(hop_limit.wrapping_sub(1));
+        match hit {
+            Some(hit) if hit.rewrite => fast::rewrite6(header, cursor, hit).ok_or(Reason::Internal)?,
+            _ if SLOW && s.rewrite != 0 => Exit::unpack(packet.translate(s))?,
+            _ => {}
+        }
         return redirect(packet, s, next_hop, ethernet);
     }
-    hand_over(packet, s, next_hop, &route.gateway, [hop_limit, 0, 0, 0])
+    hand_over::<P, SLOW>(packet, s, next_hop, &route.gateway, [hop_limit, 0, 0, 0])
+}
+
+/// Whether a decision can be carried out without the slow path: XDP rewrites what it redirects itself.
+#[inline(always)]
+pub fn is_fast<P: Packet>(s: &State, rewrite: bool, egress: u16) -> bool {
+    s.bound == 0 && (!rewrite || P::XDP && egress != decision::LOCAL)
+}
+
+/// Whether the packet still goes where it went when it was decided what becomes of it.
+#[inline(always)]
+pub fn is_decided(next_hop: &NextHop, egress: u16) -> bool {
+    match next_hop.kind {
+        kind::LOCAL => egress == decision::LOCAL,
+        _ => next_hop.tx_index as u16 == egress,
+    }
+}
+
+/// The kernel forwards the packet, as it is to leave.
+#[inline(always)]
+fn leave<P: Packet, const SLOW: bool>(packet: P, s: &mut State) -> Exit {
+    if SLOW
+        && s.rewrite != 0
+        && let Err(exit) = Exit::unpack(packet.translate(s))
+    {
+        return exit;
+    }
+    Exit::kernel()
 }
 
 #[inline(always)]
-fn may_forward(s: &State, next_hop: &NextHop, ttl: u8) -> Result<(), Exit> {
-    if next_hop.kind == kind::LOCAL {
+pub fn may_forward(s: &State, next_hop: u16, ttl: u8) -> Result<(), Exit> {
+    if next_hop == kind::LOCAL {
         return Err(Exit::host(Reason::LocalDelivery));
     }
     if s.bound != 0 {
@@ -131,7 +182,7 @@ fn touch(s: &State, next_hop: &mut NextHop) {
 
 /// Bytes of the IP packet, or of each of its segments where several travel as one.
 #[inline(always)]
-fn on_the_wire<P: Packet>(packet: P, s: &State, length: u32, protocol: u8, l3_bytes: u32) -> u32 {
+pub fn on_the_wire<P: Packet>(packet: P, s: &State, length: u32, protocol: u8, l3_bytes: u32) -> u32 {
     let segment = packet.segment_bytes();
     if segment == 0 {
         return length;
@@ -166,6 +217,17 @@ fn redirect<P: Packet>(
 /// or the exit.
 #[inline(always)]
 pub fn send<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
+    depart::<P, false>(packet, s, way)
+}
+
+/// As [`send`], for a packet that may have to be translated.
+#[inline(always)]
+pub fn send_translated<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
+    depart::<P, true>(packet, s, way)
+}
+
+#[inline(always)]
+fn depart<P: Packet, const SLOW: bool>(packet: P, s: &mut State, way: &mut Way) -> u32 {
     // The metadata comes first: where there is no room for it, the packet goes up as it came.
     if packet.announce(way).is_none() {
         return Exit::pack(Err(Exit::untouched()));
@@ -179,6 +241,12 @@ pub fn send<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
     };
     if lowered.is_none() {
         return Exit::pack(Err(Exit::drop(Reason::Internal)));
+    }
+    if SLOW && s.rewrite != 0 {
+        let translated = packet.translate(s);
+        if translated != 0 {
+            return translated;
+        }
     }
     match packet.send(way) {
         Ok(action) => {
@@ -195,7 +263,7 @@ pub fn send<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
 const SENT: u32 = 1 << 31;
 
 #[inline(always)]
-fn hand_over<P: Packet>(
+fn hand_over<P: Packet, const SLOW: bool>(
     packet: P,
     s: &mut State,
     next_hop: &NextHop,
@@ -211,7 +279,7 @@ fn hand_over<P: Packet>(
         gateway_family: u32::from(next_hop.gateway_family),
         ttl: u32::from_ne_bytes(ttl),
     };
-    let sent = packet.slow_send(s, &mut way);
+    let sent = if SLOW { packet.send_translated(s, &mut way) } else { packet.slow_send(s, &mut way) };
     if sent & SENT != 0 {
         return Ok((sent & !SENT) as i32);
     }

@@ -92,11 +92,11 @@ fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
 #[inline(always)]
 fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     let [_, _, _, _, _, _, next_header, _] = packet.load::<8>(s.l2_bytes)?;
-    let upper = packet.upper(s.l2_bytes, next_header, s.length);
-    if upper & global::FOUND == 0 {
+    let upper = global::upper(packet.upper(s.l2_bytes, next_header, s.length)).ok()?;
+    if upper.is_later_fragment() {
         return None;
     }
-    let (protocol, l4) = ((upper >> 16) as u8, s.l2_bytes + (upper & 0xffff));
+    let (protocol, l4) = (upper.protocol(), s.l2_bytes + upper.offset());
     if protocol == next::ICMPV6 {
         let [kind] = packet.load::<1>(l4)?;
         if icmp::is_error6(kind) {

@@ -1,9 +1,16 @@
 //! The stages, in the order in which a packet meets them.
 
 pub mod emit;
+pub mod facts;
+pub mod fast;
+pub mod firewall;
 pub mod handover;
 pub mod icmp_error;
+pub mod nat;
+pub mod related;
 pub mod route;
 pub mod rules;
 pub mod source;
+pub mod track;
+pub mod translate;
 pub mod unfinished;

@@ -13,8 +13,7 @@ use router_common::maps::port::port_flag;
 use router_common::maps::route::{NextHop, Route4, Route6, kind};
 use router_common::verdict::Reason;
 use router_common::wire::icmp;
-use router_common::wire::ipv4::Ipv4;
-use router_common::wire::ipv6::{HEADER_BYTES, Halves, Ipv6, next, pairs, words};
+use router_common::wire::ipv6::{HEADER_BYTES, Halves, next, pairs, words};
 
 use crate::global;
 use crate::maps;
@@ -120,24 +119,24 @@ impl Fib {
 }
 
 #[inline(always)]
-pub fn find4<P: Packet>(packet: P, s: &mut State, header: &Ipv4) -> Result<&'static mut Route4, Exit> {
-    let destination = header.dst();
+pub fn find4<P: Packet>(packet: P, s: &mut State, destination: [u8; 4]) -> Result<&'static mut Route4, Exit> {
     let slot = hash::slot4(u32::from_ne_bytes(destination), s.ingress);
     let route = maps::route4(slot).ok_or(Reason::Internal)?;
     let fresh = route.epoch == s.now.epoch && route.generation == s.now.generation;
     if !fresh || route.ingress != s.ingress || route.destination != destination {
+        s.destination = [u64::from(u32::from_ne_bytes(destination)), 0];
         Exit::unpack(packet.route4(s))?;
     }
     Ok(route)
 }
 
 #[inline(always)]
-pub fn find6<P: Packet>(packet: P, s: &mut State, header: &Ipv6) -> Result<&'static mut Route6, Exit> {
-    let (high, low) = header.dst_halves();
+pub fn find6<P: Packet>(packet: P, s: &mut State, (high, low): Halves) -> Result<&'static mut Route6, Exit> {
     let slot = hash::slot6(high, low, s.ingress);
     let route = maps::route6(slot).ok_or(Reason::Internal)?;
     let fresh = route.epoch == s.now.epoch && route.generation == s.now.generation;
     if !fresh || route.ingress != s.ingress || maps::read6(&route.destination) != (high, low) {
+        s.destination = [high, low];
         Exit::unpack(packet.route6(s))?;
     }
     Ok(route)
@@ -154,8 +153,9 @@ fn epoch(s: &State, keep: bool) -> u32 {
 pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
     let learned = (|| {
         let header = packet.load::<20>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
-        let [first, tos, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
-        let (source, destination) = ([a, b, c, d], [e, f, g, h]);
+        let [first, tos, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, ..] = header;
+        let [destination, _] = s.destination;
+        let (source, destination) = ([a, b, c, d], (destination as u32).to_ne_bytes());
         let slot = hash::slot4(u32::from_ne_bytes(destination), s.ingress);
         let route = maps::route4(slot).ok_or(Reason::Internal)?;
         route.destination = destination;
@@ -209,9 +209,9 @@ fn sort4(s: &State, destination: [u8; 4]) -> Result<bool, Exit> {
 pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
     let learned = (|| {
         let first = packet.load::<8>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
-        let destination = packet.load_address(s.l2_bytes + 24).ok_or(Reason::MalformedHeader)?;
         let [a, b, c, d, _, _, next_header, _] = first;
-        let (high, low) = destination;
+        let [high, low] = s.destination;
+        let destination = (high, low);
         let route = maps::route6(hash::slot6(high, low, s.ingress)).ok_or(Reason::Internal)?;
         maps::write6(&mut route.destination, destination);
         route.ingress = s.ingress;
@@ -226,9 +226,11 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
         let mut fib = Fib::ipv6::<P>(s.ingress, source, destination)?;
         fib.0.__bindgen_anon_2.flowinfo = u32::from_ne_bytes([a & 0x0f, b, c, d]);
         if s.now.flags & flag::CACHE_ROUTES == 0 {
-            let upper = packet.upper(s.l2_bytes, next_header, s.length);
-            if upper & global::FOUND != 0 {
-                fib.set_ports(packet, (upper >> 16) as u8, s.l2_bytes + (upper & 0xffff));
+            let upper = global::upper(packet.upper(s.l2_bytes, next_header, s.length));
+            if let Ok(upper) = upper
+                && !upper.is_later_fragment()
+            {
+                fib.set_ports(packet, upper.protocol(), s.l2_bytes + upper.offset());
             }
         }
         let result = fib.ask(packet);

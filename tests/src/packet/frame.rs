@@ -2,15 +2,42 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, SlicedPacket, UdpHeader};
+use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, SlicedPacket, TcpHeader, UdpHeader};
+use router_common::csum;
 
 pub type Mac = [u8; 6];
 
 /// What follows the IP header.
 #[derive(Clone, Debug)]
 enum Body {
-    Udp { source: u16, destination: u16, payload: usize },
-    Raw { protocol: u8, bytes: Vec<u8> },
+    Udp {
+        source: u16,
+        destination: u16,
+        payload: usize,
+    },
+    Tcp {
+        segment: Segment,
+        payload: usize,
+    },
+    /// An ICMP or ICMPv6 message, whose checksum is filled in.
+    Icmp {
+        bytes: Vec<u8>,
+    },
+    Raw {
+        protocol: u8,
+        bytes: Vec<u8>,
+    },
+}
+
+/// What a TCP header says; no options.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Segment {
+    pub source: u16,
+    pub destination: u16,
+    pub seq: u32,
+    pub ack: u32,
+    /// The flag byte: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
+    pub flags: u8,
 }
 
 /// Source and destination.
@@ -111,6 +138,21 @@ impl Frame {
         self.body = Body::Udp { source, destination, payload };
         self
     }
+    /// A TCP segment with `payload` bytes and a window of 64,000.
+    pub fn tcp(mut self, segment: Segment, payload: usize) -> Frame {
+        self.body = Body::Tcp { segment, payload };
+        self
+    }
+    /// An ICMP message: type, code, the four bytes behind the checksum, and what follows.
+    pub fn icmp(mut self, kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Frame {
+        let [a, b, c, d] = rest;
+        self.body = Body::Icmp { bytes: [&[kind, code, 0, 0, a, b, c, d], payload].concat() };
+        self
+    }
+    /// The packet without its Ethernet header, as an ICMP error quotes it.
+    pub fn packet(&self) -> Vec<u8> {
+        self.clone().bare().bytes()
+    }
     pub fn raw(mut self, protocol: u8, bytes: &[u8]) -> Frame {
         self.body = Body::Raw { protocol, bytes: bytes.to_vec() };
         self
@@ -128,6 +170,20 @@ impl Frame {
     fn body(&self) -> (u8, Vec<u8>) {
         match &self.body {
             Body::Raw { protocol, bytes } => (*protocol, bytes.clone()),
+            Body::Tcp { segment, payload } => (6, self.segment(segment, *payload)),
+            Body::Icmp { bytes } => {
+                let mut bytes = bytes.clone();
+                let (number, sum) = match self.ip {
+                    Ip::V4(..) => (1, csum::sum(&bytes)),
+                    Ip::V6(src, dst) => {
+                        let pseudo =
+                            csum::sum(&src.octets()) + csum::sum(&dst.octets()) + bytes.len() as u64 + 58;
+                        (58, pseudo + csum::sum(&bytes))
+                    }
+                };
+                bytes[2..4].copy_from_slice(&csum::finish(sum).to_be_bytes());
+                (number, bytes)
+            }
             Body::Udp { source, destination, payload } => {
                 let payload: Vec<u8> = (0..*payload).map(|byte| byte as u8).collect();
                 let header = match self.ip {
@@ -150,6 +206,21 @@ impl Frame {
                 (17, bytes)
             }
         }
+    }
+
+    fn segment(&self, segment: &Segment, payload: usize) -> Vec<u8> {
+        let payload: Vec<u8> = (0..payload).map(|byte| byte as u8).collect();
+        let mut header = TcpHeader::new(segment.source, segment.destination, segment.seq, 64000);
+        header.acknowledgment_number = segment.ack;
+        let has = |bit: u8| segment.flags & bit != 0;
+        (header.fin, header.syn, header.rst, header.psh, header.ack) =
+            (has(1), has(2), has(4), has(8), has(16));
+        let checksum = match self.ip {
+            Ip::V4(src, dst) => header.calc_checksum_ipv4_raw(src.octets(), dst.octets(), &payload),
+            Ip::V6(src, dst) => header.calc_checksum_ipv6_raw(src.octets(), dst.octets(), &payload),
+        };
+        header.checksum = checksum.expect("fits a segment");
+        [header.to_bytes().as_slice(), &payload].concat()
     }
 
     /// The frame as it is on the wire.

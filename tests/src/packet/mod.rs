@@ -3,5 +3,5 @@
 mod frame;
 mod rig;
 
-pub use frame::{Frame, Ip, describe, on};
+pub use frame::{Frame, Ip, Segment, describe, on};
 pub use rig::{Answer, Hook, Rig, SkbContext, ip, port, settings, sysctl};

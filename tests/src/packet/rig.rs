@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, DevMap, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, DevMap, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, TestRun};
 use router_common::maps::control::{CONTROL, Control, flag};
 use router_common::maps::counter::{Counter, PORT_COUNTERS, PortCounters, REASONS};
 use router_common::maps::event::{EVENTS, Event, TRACE, TraceFilter};
+use router_common::maps::flow::{self, Flow4, Flow6, Tracking};
 use router_common::maps::handover::{Handover, MAGIC};
 use router_common::maps::port::{PORT_SLOTS, PORTS, Port, SETTINGS, Settings, TX_PORTS, port_flag};
 use router_common::maps::route::{self, FailedKey};
@@ -36,8 +37,15 @@ pod!(
     PortCountersPod(PortCounters),
     ScratchPod(Scratch),
     FilterPod(TraceFilter),
-    FailedPod(FailedKey)
+    FailedPod(FailedKey),
+    TrackingPod(Tracking),
+    Flow4Pod(Flow4),
+    Flow6Pod(Flow6)
 );
+
+fn is_live(word: u64) -> bool {
+    word as u32 & flow::status::LIFE == flow::status::LIVE
+}
 
 /// Which program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +77,9 @@ pub struct Answer {
 pub fn port(flags: u32, mac: [u8; 6], address4: [u8; 4], address6: [u8; 16]) -> Port {
     Port { flags, mtu_bytes: 1500, mac, address4, address6, ..Port::default() }
 }
+
+/// Buckets of each flow table.
+const FLOW_BUCKETS: u32 = 1024;
 
 pub fn settings() -> Settings {
     Settings { mark_mask: 0xff00_0000, mark_done: 0x0100_0000, icmp_rate: 0, reserved: 0 }
@@ -117,9 +128,17 @@ impl Rig {
         for map in [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6] {
             loader.map_max_entries(map, entries);
         }
+        for map in [flow::FLOWS4, flow::FLOWS6, flow::SIDES4, flow::SIDES6] {
+            loader.map_max_entries(map, FLOW_BUCKETS * flow::BUCKET_SLOTS);
+        }
+        for map in [flow::BUCKETS4, flow::BUCKETS6] {
+            loader.map_max_entries(map, FLOW_BUCKETS);
+        }
         ensure!(!dataplane::object().is_empty(), "built without the data plane: run cargo xtask build");
         let mut ebpf = loader.load(dataplane::object())?;
-        for (name, program) in ebpf.programs_mut() {
+        // Those of the slow path take the verifier seconds; few tables need them.
+        let is_slow = |name: &str| scratch::TAIL_CALLS.iter().any(|(_, program)| *program == name);
+        for (name, program) in ebpf.programs_mut().filter(|(name, _)| !is_slow(name)) {
             match program {
                 Program::Xdp(program) => program.load(),
                 Program::SchedClassifier(program) => program.load(),
@@ -146,6 +165,9 @@ impl Rig {
         rig.control(|control| {
             control.route_epoch = 1;
             control.flags = flag::CACHE_ROUTES | flag::RECORD;
+            control.flow_seed = 0x5eed;
+            control.flow_mask4 = FLOW_BUCKETS - 1;
+            control.flow_mask6 = FLOW_BUCKETS - 1;
         })?;
         Ok(rig)
     }
@@ -190,6 +212,54 @@ impl Rig {
             self.array::<SettingsPod>(SETTINGS)?.set(slot, SettingsPod(settings), 0)?;
         }
         Ok(())
+    }
+
+    /// Puts the programs of the slow path into place, or takes them away: then only the fast path forwards.
+    pub fn slow_path(&mut self, on: bool) -> Result<()> {
+        for (map, name) in scratch::TAIL_CALLS {
+            let program = self.ebpf.program_mut(name).with_context(|| format!("program {name}"))?;
+            if program.fd().is_err() {
+                match program {
+                    Program::Xdp(program) => program.load(),
+                    Program::SchedClassifier(program) => program.load(),
+                    _ => bail!("program {name} is of an unknown type"),
+                }
+                .with_context(|| format!("load {name}"))?;
+            }
+            let fd = program.fd()?.try_clone()?;
+            let mut slow: ProgramArray<_> = self.map_mut(map)?.try_into()?;
+            match on {
+                true => slow.set(0, &fd, 0)?,
+                false => slow.clear_index(&0)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has packets tracked, with these settings.
+    pub fn track(&mut self, tracking: Tracking) -> Result<()> {
+        for slot in 0..2 {
+            self.array::<TrackingPod>(flow::TRACKING)?.set(slot, TrackingPod(tracking), 0)?;
+        }
+        self.slow_path(true)?;
+        // Decisions of generation 0 are none.
+        self.control(|control| {
+            control.flags |= flag::FIREWALL;
+            control.generation = 2;
+        })
+    }
+
+    /// The IPv4 flows that live.
+    pub fn flows4(&mut self) -> Result<Vec<Flow4>> {
+        let map = self.array::<Flow4Pod>(flow::FLOWS4)?;
+        let flows = map.iter().collect::<Result<Vec<_>, _>>()?.into_iter().map(|pod| pod.0);
+        Ok(flows.filter(|flow| is_live(flow.entry.word)).collect())
+    }
+
+    pub fn flows6(&mut self) -> Result<Vec<Flow6>> {
+        let map = self.array::<Flow6Pod>(flow::FLOWS6)?;
+        let flows = map.iter().collect::<Result<Vec<_>, _>>()?.into_iter().map(|pod| pod.0);
+        Ok(flows.filter(|flow| is_live(flow.entry.word)).collect())
     }
 
     pub fn read_control(&mut self) -> Result<Control> {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use aya::programs::{Program, RawTracePoint, SchedClassifier, Xdp};
+use aya::maps::{MapData, ProgramArray};
+use aya::programs::{Program, ProgramFd, RawTracePoint, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_obj::Object;
-use router_common::maps::route;
+use router_common::maps::flow::{self, Bucket, Flow4, Flow6, Side};
+use router_common::maps::{route, scratch};
 
 use crate::Error;
 use crate::btf;
@@ -29,9 +31,36 @@ pub fn bytes() -> &'static [u8] {
 const ABI_SOURCE_HASH: &str = env!("ABI_SOURCE_HASH");
 
 /// Maps whose size depends on the host, and that size.
-fn sizes(cpus: u32) -> [(&'static str, u32); 4] {
+fn sizes(cpus: u32) -> Vec<(&'static str, u32)> {
     let entries = cpus * route::ROUTE_SLOTS;
-    [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6].map(|name| (name, entries))
+    let caches = [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6];
+    let mut sizes: Vec<_> = caches.into_iter().map(|name| (name, entries)).collect();
+    for (names, buckets) in [
+        ([flow::BUCKETS4, flow::FLOWS4, flow::SIDES4], flow_buckets(FLOW4_BYTES)),
+        ([flow::BUCKETS6, flow::FLOWS6, flow::SIDES6], flow_buckets(4 * FLOW6_BYTES)),
+    ] {
+        let [bucket, flows, sides] = names;
+        sizes.extend([
+            (bucket, buckets),
+            (flows, buckets * flow::BUCKET_SLOTS),
+            (sides, buckets * flow::BUCKET_SLOTS),
+        ]);
+    }
+    sizes
+}
+
+/// Memory of one direction of a connection.
+const FLOW4_BYTES: usize = size_of::<Flow4>() + size_of::<Side>() + size_of::<Bucket>() / 8;
+const FLOW6_BYTES: usize = size_of::<Flow6>() + size_of::<Side>() + size_of::<Bucket>() / 8;
+
+/// Buckets of a flow table, a power of two: a sixteenth of the host's memory, and not more than a million connections
+/// need at 80 % fill.
+fn flow_buckets(entry_bytes: usize) -> u32 {
+    const MOST: u64 = 1 << 22;
+    let memory = rustix::system::sysinfo();
+    let bytes = memory.totalram.saturating_mul(u64::from(memory.mem_unit)) / 16;
+    let entries = (bytes / entry_bytes as u64).clamp(1 << 12, MOST);
+    (1 << entries.ilog2()) / flow::BUCKET_SLOTS
 }
 
 /// CPUs that this host can ever have: the size of per-CPU values.
@@ -112,7 +141,18 @@ impl Programs {
             program.pin(&fresh).map_err(|source| Error::Pin { path: fresh.clone(), source })?;
             fs::rename(&fresh, &path).map_err(Error::io("replace", &path))?;
         }
+        for (map, name) in scratch::TAIL_CALLS {
+            let fd = programs.fd(name)?;
+            let mut array: ProgramArray<MapData> = crate::maps::typed(pins, map)?;
+            array.set(0, &fd, 0).map_err(Error::map(map))?;
+        }
         Ok(programs)
+    }
+
+    fn fd(&self, name: &str) -> Result<ProgramFd, Error> {
+        let program = self.ebpf.program(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
+        let fd = program.fd().map_err(Error::program(name))?;
+        fd.try_clone().map_err(Error::io("duplicate the descriptor of", name))
     }
 
     pub fn xdp(&mut self) -> Result<&mut Xdp, Error> {

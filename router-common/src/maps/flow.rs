@@ -1,0 +1,234 @@
+//! The flow table: one entry per direction of each connection, in memory that user space reads as well.
+//!
+//! An entry stands in one of the two buckets that its key names, eight to a bucket. A bucket's word of tags tells which
+//! of its places may hold a key, so that a look-up reads one line of tags and, nearly always, one entry.
+//!
+//! Only programs insert, and they alone hold a bucket's lock. User space ends an entry by one compare-exchange of its
+//! word, from live to dying.
+
+use crate::conntrack::tcp::Direction;
+use crate::conntrack::timeout::Timeouts;
+use crate::tuple::{Key4, Key6};
+
+/// Map names: `Array<Flow4, N>`, `Array<Flow6, N>`, mmapable. N is a power of two.
+pub const FLOWS4: &str = "FLOWS4";
+pub const FLOWS6: &str = "FLOWS6";
+/// Map names: `Array<Bucket, N / BUCKET_SLOTS>`, mmapable: bucket b has the entries from `b * BUCKET_SLOTS` on.
+pub const BUCKETS4: &str = "BUCKETS4";
+pub const BUCKETS6: &str = "BUCKETS6";
+/// Map names: `Array<Side, N>`, mmapable: what the fast path of most packets does not need, by the entry's index.
+pub const SIDES4: &str = "SIDES4";
+pub const SIDES6: &str = "SIDES6";
+/// Map name: `Array<Tracking, 2>`, one per slot of the image.
+pub const TRACKING: &str = "TRACKING";
+
+/// Entries of a bucket.
+pub const BUCKET_SLOTS: u32 = 8;
+/// No entry.
+pub const NONE: u32 = u32::MAX;
+
+/// What both families' entries have.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Bits of [`status`]; from [`status::GENERATION_SHIFT`] on the low half of the generation in which it was decided
+    /// what is to be done with packets of this direction (0: undecided); from [`status::VERSION_SHIFT`] on the version,
+    /// which goes up with each new life of the place. One word, so that one compare-exchange decides, ends or takes it.
+    pub word: u64,
+    /// Index of the entry of the other direction.
+    pub partner: u32,
+    /// Connection mark, the same in both directions.
+    pub mark: u16,
+    /// The sum of the epochs of the addresses that the decision looked up in dynamic lists.
+    pub guard: u16,
+    /// The tick of the last packet.
+    pub last_tick: u32,
+    /// Packets and bytes (IP length) since the connection began.
+    pub packets: u32,
+    pub bytes: u64,
+}
+crate::assert_size!(Entry, 32);
+
+/// What a decision is made of, beside the rewrite.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// The path id under which fast packets count for rules; 0 counts for none.
+    pub path: u16,
+    /// Low half of the egress port's counter index, or [`decision::LOCAL`].
+    pub egress: u16,
+}
+crate::assert_size!(Decision, 4);
+
+pub mod decision {
+    /// [`super::Decision::egress`] of what is delivered to the host.
+    pub const LOCAL: u16 = 0xfffe;
+}
+
+/// One direction of an IPv4 connection: one cache line.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow4 {
+    /// As packets arrive. The upper 16 bits of the second word are not part of the key: the counter index of the port
+    /// that the decision holds for.
+    pub key: Key4,
+    pub entry: Entry,
+    /// What the packet becomes: source and destination, source and destination port, as on the wire.
+    pub new_src: [u8; 4],
+    pub new_dst: [u8; 4],
+    pub new_ports: [u8; 4],
+    pub decision: Decision,
+}
+crate::assert_size!(Flow4, 64);
+
+/// One direction of an IPv6 connection.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow6 {
+    /// As [`Flow4::key`], the ports being in the fifth word.
+    pub key: Key6,
+    pub entry: Entry,
+    pub new_src: [u8; 16],
+    pub new_dst: [u8; 16],
+    pub new_ports: [u8; 4],
+    pub decision: Decision,
+}
+crate::assert_size!(Flow6, 112);
+
+/// Where the counter index of the ingress port stands in the last word of a key.
+pub const INGRESS_SHIFT: u32 = 48;
+/// The part of that word which is compared.
+pub const KEY_MASK: u64 = (1 << INGRESS_SHIFT) - 1;
+
+/// Bits of [`Entry::word`].
+pub mod status {
+    pub const GENERATION_SHIFT: u32 = 32;
+    pub const GENERATION: u64 = 0xffff << GENERATION_SHIFT;
+    pub const VERSION_SHIFT: u32 = 48;
+    pub const VERSION: u64 = 0xffff << VERSION_SHIFT;
+
+    /// The life of the place.
+    pub const LIFE: u32 = 3;
+    pub const FREE: u32 = 0;
+    pub const LIVE: u32 = 1;
+    /// To be taken by the next insert; matches nothing.
+    pub const DYING: u32 = 2;
+    /// Being written.
+    pub const BUSY: u32 = 3;
+    /// This is the direction of the answers.
+    pub const REPLY: u32 = 1 << 2;
+    /// Both directions have been seen.
+    pub const SEEN_REPLY: u32 = 1 << 3;
+    /// Not to be replaced by others: established TCP, UDP streams.
+    pub const ASSURED: u32 = 1 << 4;
+    pub const SRCNAT: u32 = 1 << 5;
+    pub const DSTNAT: u32 = 1 << 6;
+    pub const FASTTRACK: u32 = 1 << 7;
+    /// Belongs to another connection (a helper's).
+    pub const EXPECTED: u32 = 1 << 8;
+    /// Opened or accepted by the host itself.
+    pub const LOCAL: u32 = 1 << 9;
+    /// Its packets have other addresses or ports when they leave.
+    pub const REWRITE: u32 = 1 << 10;
+    /// The decision looked at dynamic lists: [`super::Entry::guard`] is to be compared.
+    pub const GUARDED: u32 = 1 << 11;
+    /// State of TCP, four bits.
+    pub const TCP_SHIFT: u32 = 12;
+    pub const TCP: u32 = 15 << TCP_SHIFT;
+    /// Class of the timeout, five bits.
+    pub const TIMEOUT_SHIFT: u32 = 16;
+    pub const TIMEOUT: u32 = 31 << TIMEOUT_SHIFT;
+    /// What both entries of a connection have in common.
+    pub const SHARED: u32 = SEEN_REPLY | ASSURED | FASTTRACK | TCP | TIMEOUT;
+}
+
+/// Eight places' tags and the lock.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// One byte per place; 0 is free.
+    pub tags: u64,
+    /// 1 while a program inserts a key whose first bucket this is.
+    pub lock: u32,
+    pub reserved: u32,
+}
+crate::assert_size!(Bucket, 16);
+
+/// One direction's record for the judgement of TCP.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    pub tcp: Direction,
+    /// The tick in which the connection began.
+    pub begun_tick: u32,
+    pub reserved: u32,
+}
+crate::assert_size!(Side, 24);
+
+/// Settings of connection tracking.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tracking {
+    pub timeouts: Timeouts,
+    /// Bits of [`tracking`].
+    pub flags: u32,
+    pub reserved: u32,
+}
+crate::assert_size!(Tracking, 136);
+
+pub mod tracking {
+    /// Packets are tracked at all.
+    pub const ENABLED: u32 = 1;
+    /// Connections may be picked up in their middle.
+    pub const LOOSE: u32 = 2;
+    /// Packets out of the window are not invalid.
+    pub const LIBERAL: u32 = 4;
+    /// No decision is kept: every packet is judged and walks the rules.
+    pub const NO_CACHE: u32 = 8;
+}
+
+/// The places of a bucket whose tag is `tag`, as a bit at the top of each place's byte; a place above a matching one
+/// may be among them without matching.
+#[inline(always)]
+pub fn tagged(tags: u64, tag: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let differing = tags ^ (u64::from(tag).wrapping_mul(ONES));
+    differing.wrapping_sub(ONES) & !differing & TOPS
+}
+
+/// The number of the lowest place in what [`tagged`] gives, which must not be 0. Not `trailing_zeros`, which LLVM makes
+/// a look-up in a table of.
+#[inline(always)]
+pub fn lowest(places: u64) -> u32 {
+    let lowest = places & places.wrapping_neg();
+    // Times 2^(8 n) this has n in its top three bits.
+    const POSITIONS: u64 = 0x0020_4060_80a0_c0e0;
+    ((lowest >> 7).wrapping_mul(POSITIONS) >> 61) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_lowest_place_is_found() {
+        for place in 0..8 {
+            let bit = 0x80u64 << (8 * place);
+            assert_eq!(lowest(bit), place, "{place}");
+            assert_eq!(lowest(bit | 0x80 << 56), place);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_lowest_tagged_place_has_the_tag(tags: [u8; 8], tag in 1u8..) {
+            let places = tagged(u64::from_le_bytes(tags), tag);
+            match tags.iter().position(|t| *t == tag) {
+                Some(first) => prop_assert_eq!(lowest(places) as usize, first),
+                None => prop_assert_eq!(places, 0),
+            }
+        }
+    }
+}

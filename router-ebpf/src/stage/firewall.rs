@@ -1,0 +1,269 @@
+//! The slow path: raw rules, connection tracking, destination NAT, route, filter, source NAT, and what is remembered of
+//! it all. In RouterOS's order.
+
+use router_common::address::{Kind, kind4, kind6};
+use router_common::facts::{Facts, address_type, fragment};
+use router_common::hash;
+use router_common::maps::flow::{INGRESS_SHIFT, KEY_MASK, NONE, decision, status, tracking};
+use router_common::maps::image::{chain, dimension};
+use router_common::maps::port::port_flag;
+use router_common::maps::route::{NextHop, kind};
+use router_common::maps::scratch::{Scratch, Work, work};
+use router_common::rules::Walk;
+use router_common::rules::walk::{flag, verdict};
+use router_common::verdict::Reason;
+use router_common::wire::ipv6::halves;
+
+use crate::maps;
+use crate::packet::Packet;
+use crate::pipeline::{Exit, State};
+use crate::stage::{emit, route, rules};
+use crate::{atomic, flow, global};
+
+#[inline(always)]
+fn scratch(s: &State) -> Result<&'static mut Scratch, Exit> {
+    maps::scratch(s.scratch).ok_or(Exit::drop(Reason::Internal))
+}
+
+#[inline(always)]
+fn walk(s: &State) -> Result<&'static mut Walk, Exit> {
+    maps::rule_scratch(s.scratch).map(|memory| &mut memory.walk).ok_or(Exit::drop(Reason::Internal))
+}
+
+/// What is to become of a packet that came in: it is forwarded to the route of [`State::destination`], or leaves here.
+/// With [`State::rewrite`] it has to be translated when it leaves.
+#[inline(always)]
+pub fn run<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+    // What XDP has changed can't go up without the note that tells tc so.
+    if P::XDP && s.port_flags & port_flag::NO_METADATA != 0 {
+        return Err(Exit::untouched());
+    }
+    begin(packet, s)?;
+    raw(s, chain::RAW_PREROUTING)?;
+    Exit::unpack(packet.track(s))?;
+    tracked(s)?;
+    translate(s, chain::NAT_DSTNAT)?;
+    let Work { came, leaves, guard, .. } = &mut scratch(s)?.work;
+    if halves(&came.dst) != halves(&leaves.dst) {
+        *guard = guard.wrapping_add(epoch(&leaves.dst));
+    }
+    let exit = match destined(packet, s) {
+        Ok(hop) if hop.kind != kind::LOCAL => {
+            let facts = &mut scratch(s)?.facts;
+            emit::may_forward(s, hop.kind, facts.ttl)?;
+            facts.out_ifindex = hop.ifindex;
+            walk(s)?.change(1 << dimension::OUT);
+            filter(s, chain::FILTER_FORWARD)?;
+            translate(s, chain::NAT_SRCNAT)?;
+            store(s)?;
+            return decide(s, hop.tx_index as u16);
+        }
+        Ok(_) => Exit::host(Reason::LocalDelivery),
+        Err(exit) if exit.is_host() => exit,
+        Err(exit) => return Err(exit),
+    };
+    filter(s, chain::FILTER_INPUT)?;
+    store(s)?;
+    if exit == Exit::host(Reason::LocalDelivery) {
+        decide(s, decision::LOCAL)?;
+    }
+    if s.rewrite != 0 {
+        Exit::unpack(packet.translate(s))?;
+    }
+    Err(exit)
+}
+
+/// What the host itself sends, on its way out of the port of [`Facts::out_ifindex`].
+#[inline(always)]
+pub fn output<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+    begin(packet, s)?;
+    let facts = &mut scratch(s)?.facts;
+    (facts.in_ifindex, facts.out_ifindex) = (0, s.ingress);
+    raw(s, chain::RAW_OUTPUT)?;
+    Exit::unpack(packet.track(s))?;
+    tracked(s)?;
+    filter(s, chain::FILTER_OUTPUT)?;
+    translate(s, chain::NAT_SRCNAT)?;
+    scratch(s)?.work.status |= status::LOCAL;
+    store(s)?;
+    if s.rewrite != 0 {
+        Exit::unpack(packet.translate(s))?;
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn begin<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+    let work = &mut scratch(s)?.work;
+    (work.flags, work.status, work.mark, work.guard, work.port_from, work.port_to) = (0, 0, 0, 0, 0, 0);
+    rules::begin(s.scratch);
+    Exit::unpack(packet.facts(s))?;
+    let Scratch { facts, work, .. } = scratch(s)?;
+    if facts.fragment & fragment::LATER != 0 {
+        return Err(Exit::drop(Reason::FragmentUnknown));
+    }
+    facts.src_type = address_type(facts, &facts.src);
+    facts.dst_type = address_type(facts, &facts.dst);
+    work.guard = epoch(&facts.src).wrapping_add(epoch(&facts.dst));
+    Ok(())
+}
+
+/// The epoch that guards an address in dynamic lists.
+#[inline(always)]
+pub fn epoch(address: &[u8; 16]) -> u16 {
+    maps::list_epoch(hash::epoch(address)) as u16
+}
+
+#[inline(always)]
+fn address_type(facts: &Facts, address: &[u8; 16]) -> u8 {
+    let (high, low) = halves(address);
+    let (kind, is_local) = match facts.family {
+        4 => {
+            let [a, b, c, d, ..] = *address;
+            (kind4([a, b, c, d]), maps::is_local4(&[a, b, c, d]))
+        }
+        _ => (kind6((high, low)), maps::is_local6((high, low))),
+    };
+    match kind {
+        Kind::Multicast => address_type::MULTICAST,
+        Kind::Broadcast => address_type::BROADCAST,
+        _ if is_local => address_type::LOCAL,
+        _ => address_type::UNICAST,
+    }
+}
+
+/// Raw rules, before anything is known of the connection.
+#[inline(always)]
+fn raw(s: &mut State, chain: u32) -> Result<(), Exit> {
+    match rules::run(s.scratch, s.now.generation, chain) {
+        verdict::DROP => Err(Exit::drop(Reason::RawDrop)),
+        verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
+        verdict::NOTRACK => {
+            scratch(s)?.work.flags |= work::UNTRACKED;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Connection state, NAT state and mark are known.
+#[inline(always)]
+fn tracked(s: &State) -> Result<(), Exit> {
+    walk(s)?.change(1 << dimension::STATE | 1 << dimension::CONNECTION_MARK);
+    Ok(())
+}
+
+#[inline(always)]
+fn filter(s: &mut State, chain: u32) -> Result<(), Exit> {
+    match rules::run(s.scratch, s.now.generation, chain) {
+        verdict::DROP => Err(Exit::drop(Reason::FilterDrop)),
+        verdict::REJECT => {
+            let number = u32::from(router_common::maps::image::REJECT_BASE) + walk(s)?.parameter;
+            Err(Exit::dropped(number))
+        }
+        verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
+        _ => Ok(()),
+    }
+}
+
+/// NAT rules are asked for a new connection alone. What they count and look at is no part of a decision.
+#[inline(always)]
+fn translate(s: &mut State, chain: u32) -> Result<(), Exit> {
+    if scratch(s)?.work.flags & work::NEW == 0 {
+        return Ok(());
+    }
+    let before = walk(s)?;
+    let (flags, counted) = (before.flags, before.counted_len);
+    let verdict = rules::run(s.scratch, s.now.generation, chain);
+    let after = walk(s)?;
+    (after.flags, after.counted_len) = (flags, counted);
+    match verdict {
+        verdict::NAT if chain == chain::NAT_DSTNAT => {
+            Exit::unpack(global::nat_destination(s))?;
+            let facts = &mut scratch(s)?.facts;
+            facts.dst_type = address_type(facts, &facts.dst);
+            Ok(())
+        }
+        verdict::NAT => Exit::unpack(global::nat_source(s)),
+        verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
+        _ => Ok(()),
+    }
+}
+
+/// The next hop of where the packet now goes to.
+#[inline(always)]
+fn destined<P: Packet>(packet: P, s: &mut State) -> Result<&'static mut NextHop, Exit> {
+    let (high, low) = halves(&scratch(s)?.work.leaves.dst);
+    // Where the route is remembered already, nobody else notes it.
+    s.destination = [high, low];
+    if s.family == 4 {
+        let [a, b, c, d, ..] = high.to_ne_bytes();
+        Ok(&mut route::find4(packet, s, [a, b, c, d])?.next_hop)
+    } else {
+        Ok(&mut route::find6(packet, s, (high, low))?.next_hop)
+    }
+}
+
+/// Stores a new connection.
+#[inline(always)]
+fn store(s: &mut State) -> Result<(), Exit> {
+    if scratch(s)?.work.flags & work::NEW != 0 {
+        Exit::unpack(global::flow_commit(s))?;
+    }
+    let work = &scratch(s)?.work;
+    s.rewrite = u32::from(!work.leaves.is_same(&work.came) || work.flags & work::RELATED != 0);
+    Ok(())
+}
+
+/// Remembers what becomes of the flow's packets, if the next one in the same state would fare no otherwise.
+#[inline(always)]
+fn decide(s: &State, egress: u16) -> Result<(), Exit> {
+    let work = &mut scratch(s)?.work;
+    let Some(settings) = maps::tracking(s.now.generation) else { return Ok(()) };
+    let fixed = work.flags & (work::UNCACHEABLE | work::REMOVE | work::UNTRACKED) == 0;
+    if !fixed || work.index == NONE || settings.flags & tracking::NO_CACHE != 0 || egress == u16::MAX {
+        return Ok(());
+    }
+    if walk(s)?.flags & (flag::LOOKED_SRC | flag::LOOKED_DST) != 0 {
+        work.flags |= work::GUARDED;
+    }
+    if let Some(path) = rules::path(s.scratch, s.now.generation) {
+        remember(s, work, egress, path as u16);
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn remember(s: &State, work: &Work, egress: u16, path: u16) -> Option<()> {
+    let ingress = u64::from(s.port_index) << INGRESS_SHIFT;
+    // SAFETY: an entry of the table. The decision is none until the word says so, which it does only if the entry is
+    // still that which was judged.
+    unsafe {
+        let entry = maps::entry(s.family, work.index)?;
+        (*entry).guard = work.guard;
+        if s.family == 4 {
+            let flow = maps::flow4(work.index)?;
+            let word = (&raw mut (*flow).key).cast::<u64>().add(1);
+            word.write_volatile(word.read_volatile() & KEY_MASK | ingress);
+            (*flow).decision.egress = egress;
+            (*flow).decision.path = path;
+        } else {
+            let flow = maps::flow6(work.index)?;
+            let word = (&raw mut (*flow).key).cast::<u64>().add(4);
+            word.write_volatile(word.read_volatile() & KEY_MASK | ingress);
+            (*flow).decision.egress = egress;
+            (*flow).decision.path = path;
+        }
+        let generation = u64::from(s.now.generation as u16) << status::GENERATION_SHIFT;
+        let guarded = if work.flags & work::GUARDED != 0 { u64::from(status::GUARDED) } else { 0 };
+        let decided = work.word & !status::GENERATION & !u64::from(status::GUARDED) | generation | guarded;
+        atomic::replace(&raw mut (*entry).word, work.word, decided);
+    }
+    Some(())
+}
+
+/// Whether a status word says that the decision holds for packets of this image.
+#[inline(always)]
+pub fn is_decided(word: u64, generation: u32) -> bool {
+    flow::life(word) == status::LIVE && (word >> status::GENERATION_SHIFT) as u16 == generation as u16
+}

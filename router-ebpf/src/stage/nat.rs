@@ -1,0 +1,139 @@
+//! Which addresses and ports a new connection leaves with: what the rule that matched says, made a tuple.
+
+use router_common::conntrack::other::{self, Ports};
+use router_common::facts::nat_state;
+use router_common::maps::flow::status;
+use router_common::maps::image::{Nat, dimension, nat_flag, nat_kind};
+use router_common::maps::scratch::{Work, work};
+use router_common::nat::{self, SourcePort, Spread};
+use router_common::rules::rows;
+use router_common::verdict::Reason;
+use router_common::wire::ipv6::{Halves, halves};
+
+use crate::maps;
+use crate::pipeline::{Exit, State};
+
+/// Tries to find a tuple that no other connection has.
+pub use router_common::nat::ATTEMPTS;
+
+/// The parameters of the rule that has given the verdict.
+#[inline(always)]
+fn parameters(s: &State) -> Option<&'static Nat> {
+    use router_common::maps::image::Record;
+    let index = maps::rule_scratch(s.scratch)?.walk.parameter;
+    maps::image(s.now.generation)?.get(index).map(Nat::of)
+}
+
+#[inline(always)]
+fn spread(rule: &Nat) -> Spread {
+    match rule.kind {
+        nat_kind::SAME if rule.flags & nat_flag::SAME_NOT_BY_DST != 0 => Spread::BySource,
+        nat_kind::SAME | nat_kind::SRC_NAT => Spread::BySource,
+        _ => Spread::ByAddresses,
+    }
+}
+
+/// One of the rule's addresses in the place of `old`.
+#[inline(always)]
+fn choose(s: &State, rule: &Nat, work: &Work, old: Halves) -> Halves {
+    let (from, to) = (halves(&rule.from), halves(&rule.to));
+    let (seed, _) = maps::flow_table(s.family);
+    match rule.kind {
+        nat_kind::NETMAP if s.family == 4 => {
+            (u64::from(nat::netmap4(from.0 as u32, to.0 as u32, old.0 as u32)), 0)
+        }
+        nat_kind::NETMAP => nat::netmap(from, to, old),
+        _ => nat::address(s.family, from, to, nat::number(spread(rule), &work.came, seed)),
+    }
+}
+
+/// The address of a port of ours.
+#[inline(always)]
+fn own_address(s: &State, ifindex: u32) -> Option<Halves> {
+    let port = maps::port(s.now.generation, ifindex)?;
+    let address = match s.family {
+        4 => (u64::from(u32::from_ne_bytes(port.address4)), 0),
+        _ => maps::read6(&port.address6),
+    };
+    (address != (0, 0)).then_some(address)
+}
+
+/// Chain dstnat: gives the connection another destination. 0, or an exit.
+#[inline(always)]
+pub fn destination(s: &mut State) -> u32 {
+    Exit::pack(redirect(s).ok_or(Exit::drop(Reason::NatNoAddress)))
+}
+
+#[inline(always)]
+fn redirect(s: &mut State) -> Option<()> {
+    let scratch = maps::scratch(s.scratch)?;
+    let (facts, work) = (&mut scratch.facts, &mut scratch.work);
+    let rule = parameters(s)?;
+    let address = match rule.kind {
+        nat_kind::ACCEPT => return Some(()),
+        nat_kind::REDIRECT => own_address(s, s.ingress)?,
+        _ if rule.flags & nat_flag::ADDRESSES != 0 => choose(s, rule, work, halves(&work.leaves.dst)),
+        _ => halves(&work.leaves.dst),
+    };
+    maps::write6(&mut work.leaves.dst, address);
+    maps::write6(&mut facts.dst, address);
+    if rule.flags & nat_flag::PORTS != 0 {
+        let (seed, _) = maps::flow_table(s.family);
+        let number = nat::number(Spread::ByConnection, &work.came, seed);
+        let given = Some((rule.port_from, rule.port_to));
+        facts.dst_port = nat::destination_port(facts.protocol, facts.dst_port, given, number);
+        work.leaves.dst_port_be = facts.dst_port.to_be_bytes();
+    }
+    work.status |= status::DSTNAT;
+    facts.nat |= nat_state::DSTNAT;
+    maps::rule_scratch(s.scratch)?.walk.change(rows::DESTINATION | 1 << dimension::STATE);
+    Some(())
+}
+
+/// Chain srcnat: gives the connection another source; the port is chosen when the tuple is claimed. 0, or an exit.
+#[inline(always)]
+pub fn source(s: &mut State) -> u32 {
+    Exit::pack(masquerade(s).ok_or(Exit::drop(Reason::NatNoAddress)))
+}
+
+#[inline(always)]
+fn masquerade(s: &mut State) -> Option<()> {
+    let scratch = maps::scratch(s.scratch)?;
+    let work = &mut scratch.work;
+    let rule = parameters(s)?;
+    let address = match rule.kind {
+        nat_kind::ACCEPT => return Some(()),
+        nat_kind::MASQUERADE => own_address(s, scratch.facts.out_ifindex)?,
+        _ if rule.flags & nat_flag::ADDRESSES != 0 => choose(s, rule, work, halves(&work.leaves.src)),
+        _ => halves(&work.leaves.src),
+    };
+    maps::write6(&mut work.leaves.src, address);
+    if rule.flags & nat_flag::PORTS != 0 {
+        (work.port_from, work.port_to) = (rule.port_from, rule.port_to);
+    }
+    if rule.flags & nat_flag::RANDOMISE_PORTS != 0 {
+        work.flags |= work::RANDOM_PORT;
+    }
+    work.status |= status::SRCNAT;
+    Some(())
+}
+
+/// Puts the source port to try in that attempt into [`Work::leaves`]; false where there is none.
+#[inline(always)]
+pub fn candidate(family: u32, work: &mut Work, attempt: u32) -> bool {
+    let (seed, _) = maps::flow_table(family);
+    let given = work.port_from != 0 || work.port_to != 0;
+    let choice = SourcePort {
+        protocol: work.came.protocol,
+        port: u16::from_be_bytes(work.came.src_port_be),
+        given: given.then_some((work.port_from, work.port_to)),
+        is_random: work.flags & work::RANDOM_PORT != 0,
+        number: nat::number(Spread::ByConnection, &work.came, seed),
+    };
+    let Some(port) = choice.attempt(attempt) else { return false };
+    work.leaves.src_port_be = port.to_be_bytes();
+    if matches!(other::ports(work.came.protocol), Ports::Identifier) {
+        work.leaves.dst_port_be = port.to_be_bytes();
+    }
+    true
+}
