@@ -3,6 +3,7 @@
 mod forward;
 mod icmp_error;
 mod lab;
+mod rules;
 mod trace;
 mod track;
 mod verdict;

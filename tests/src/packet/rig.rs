@@ -6,16 +6,20 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, DevMap, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, DevMap, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{Program, SchedClassifier, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, TestRun};
+use plan::HostFacts;
+use plan::facts::HostLink;
 use router_common::maps::control::{CONTROL, Control, flag};
 use router_common::maps::counter::{Counter, PORT_COUNTERS, PortCounters, REASONS};
 use router_common::maps::event::{EVENTS, Event, TRACE, TraceFilter};
 use router_common::maps::flow::{self, Flow4, Flow6, Tracking};
 use router_common::maps::handover::{Handover, MAGIC};
+use router_common::maps::image::{self, Record};
 use router_common::maps::port::{PORT_SLOTS, PORTS, Port, SETTINGS, Settings, TX_PORTS, port_flag};
 use router_common::maps::route::{self, FailedKey};
+use router_common::maps::rule::{self, PathKey};
 use router_common::maps::scratch::{self, SCRATCH, Scratch};
 use router_common::verdict::Reason;
 
@@ -40,7 +44,8 @@ pod!(
     FailedPod(FailedKey),
     TrackingPod(Tracking),
     Flow4Pod(Flow4),
-    Flow6Pod(Flow6)
+    Flow6Pod(Flow6),
+    PathPod(PathKey)
 );
 
 fn is_live(word: u64) -> bool {
@@ -247,6 +252,79 @@ impl Rig {
             control.flags |= flag::FIREWALL;
             control.generation = 2;
         })
+    }
+
+    /// Puts rules in force, given as RouterOS text; interfaces are the ports of this rig. Counters go on by the place of
+    /// the rule.
+    pub fn rules(&mut self, text: &str) -> Result<()> {
+        let link = |(name, ifindex): (&String, &u32)| HostLink {
+            ifindex: *ifindex,
+            name: name.clone(),
+            mac: vec![2, 0, 0, 0, 0, 1],
+            mtu_bytes: 1500,
+            ..HostLink::default()
+        };
+        let facts = HostFacts { links: self.ports.iter().map(link).collect(), ..HostFacts::default() };
+        let tree = config::import(&config::Tree::new(), text).with_context(|| text.to_owned())?.tree;
+        let desired = plan::compile(&tree, &facts).with_context(|| text.to_owned())?;
+        ensure!(desired.gaps.is_empty(), "{:?}", desired.gaps);
+        let image = &desired.image.rules;
+        let mut cells = image.cells.clone();
+        cells.resize(cells.len().max(3), [0; 8]);
+        for (slot, placed) in (0..).zip(&image.rules) {
+            let cell = &mut cells[placed.cell as usize];
+            let mut rule = *image::Rule::of(cell);
+            rule.slot = slot;
+            *cell = rule.cell();
+        }
+        // Both slots, because the ports of this rig stand in one of them.
+        for slot in 0..2 {
+            let mut inner: Array<MapData, image::Cell> =
+                Array::create(cells.len() as u32, 1 << 10 | 1 << 12)?;
+            for (index, cell) in (0..).zip(&cells) {
+                inner.set(index, cell, 0)?;
+            }
+            let mut outer: ArrayOfMaps<_, Array<MapData, image::Cell>> =
+                self.map_mut(image::IMAGES)?.try_into()?;
+            outer.set(slot, &inner, 0)?;
+        }
+        self.control(|control| control.generation += 2)
+    }
+
+    /// Packets and bytes of the rules in their order, IPv4 first; also of packets that took the fast path.
+    pub fn counted(&mut self, rules: u32) -> Result<Vec<(u64, u64)>> {
+        let mut counted = Vec::new();
+        for slot in 0..rules {
+            counted.push(self.sum(rule::RULE_COUNTERS, slot)?);
+        }
+        let paths: HashMap<_, PathPod, u32> = self.map_mut(rule::PATHS)?.try_into()?;
+        let paths = paths.iter().collect::<Result<Vec<_>, _>>()?;
+        for (PathPod(key), id) in paths {
+            let (packets, bytes) = self.sum(rule::PATH_COUNTERS, id)?;
+            for slot in &key.slots[..key.count as usize] {
+                if let Some(sum) = counted.get_mut(*slot as usize) {
+                    *sum = (sum.0 + packets, sum.1 + bytes);
+                }
+            }
+        }
+        Ok(counted)
+    }
+
+    fn sum(&mut self, map: &str, index: u32) -> Result<(u64, u64)> {
+        let values = self.per_cpu::<CounterPod>(map)?.get(&index, 0)?;
+        Ok(values.iter().fold((0, 0), |sum, value| (sum.0 + value.0.packets, sum.1 + value.0.bytes)))
+    }
+
+    /// The packets that rules have logged since the last call.
+    pub fn logged(&mut self) -> Result<Vec<rule::Logged>> {
+        let mut ring: RingBuf<_> = self.map_mut(rule::RULE_LOG)?.try_into()?;
+        let mut logged = Vec::new();
+        while let Some(item) = ring.next() {
+            ensure!(item.len() == size_of::<rule::Logged>(), "a record of {} bytes", item.len());
+            // SAFETY: plain old data of that size.
+            logged.push(unsafe { item.as_ptr().cast::<rule::Logged>().read_unaligned() });
+        }
+        Ok(logged)
     }
 
     /// The IPv4 flows that live.
