@@ -20,6 +20,7 @@ use crate::packet::Packet;
 use crate::pipeline::State;
 use crate::stage::emit::Way;
 use crate::stage::route::Fib;
+use crate::stage::tcp_reset;
 use crate::stage::unfinished::is_unfinished;
 use crate::{count, global, trace};
 
@@ -29,6 +30,8 @@ const TTL: u8 = 64;
 
 /// Marks an action among what [`make4`] gives.
 pub const ACTION: u32 = 1 << 31;
+/// Not an ICMP error at all, but made in the same way.
+const TCP_RESET: u32 = Reason::RejectTcpReset as u32;
 /// What [`prepare4`] gives: the kernel is to make the error; it can be made here.
 pub const KERNEL: u32 = 1;
 pub const READY: u32 = 2;
@@ -37,6 +40,9 @@ pub const READY: u32 = 2;
 /// in a function of its own, because one alone would need half of the BPF stack.
 #[inline(always)]
 pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    if reason == TCP_RESET {
+        return tcp_reset::prepare4(packet, s, way).unwrap_or(0);
+    }
     if icmp::error4(reason).is_none() || s.bound != 0 {
         return 0;
     }
@@ -46,6 +52,9 @@ pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32)
 /// As [`prepare4`].
 #[inline(always)]
 pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    if reason == TCP_RESET {
+        return tcp_reset::prepare6(packet, s, way).unwrap_or(0);
+    }
     if icmp::error6(reason).is_none() || s.bound != 0 {
         return 0;
     }
@@ -121,6 +130,9 @@ fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
 /// Turns the frame into the error and sends it. Gives an action marked with [`ACTION`], or 0.
 #[inline(always)]
 pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    if reason == TCP_RESET {
+        return tcp_reset::make4(packet, s, way).unwrap_or(0);
+    }
     let made = (|| {
         let error = icmp::error4(reason)?;
         let source = packet.load::<4>(s.l2_bytes + 12)?;
@@ -143,6 +155,9 @@ pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) ->
 /// As [`make4`].
 #[inline(always)]
 pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
+    if reason == TCP_RESET {
+        return tcp_reset::make6(packet, s, way).unwrap_or(0);
+    }
     let made = (|| {
         let error = icmp::error6(reason)?;
         let source = packet.load_address(s.l2_bytes + 8)?;
@@ -164,7 +179,7 @@ pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) ->
 
 /// Writes the Ethernet header with the addresses that the FIB gave for the way back.
 #[inline(always)]
-fn link_header<P: Packet>(header: &mut Ethernet, ethertype: u16) -> Option<()> {
+pub fn link_header<P: Packet>(header: &mut Ethernet, ethertype: u16) -> Option<()> {
     let (dst, src) = Fib::answered::<P>()?.macs();
     header.set_macs(dst, src);
     header.set_ethertype(ethertype);
@@ -193,7 +208,7 @@ fn is_limited<P: Packet>(s: &State) -> bool {
 
 /// Looks for the way back to the source. Fills in `way`, whose `ttl` tells whether XDP can transmit there.
 #[inline(always)]
-fn way_back<P: Packet>(packet: P, s: &State, way: &mut Way, mut fib: Fib) -> Option<u32> {
+pub fn way_back<P: Packet>(packet: P, s: &State, way: &mut Way, mut fib: Fib) -> Option<u32> {
     let resolved = match fib.ask(packet) {
         BPF_FIB_LKUP_RET_SUCCESS => fib.has_neighbor(),
         BPF_FIB_LKUP_RET_NO_NEIGH => false,
@@ -262,7 +277,7 @@ fn add_up<P: Packet>(packet: P, offset: u32, bytes: u32) -> Option<u64> {
 }
 
 #[inline(always)]
-fn send<P: Packet>(packet: P, s: &State, way: &Way, length: u32) -> u32 {
+pub fn send<P: Packet>(packet: P, s: &State, way: &Way, length: u32) -> u32 {
     let sent = if way.ttl != 0 {
         packet.redirect(way.tx_index)
     } else if packet.announce(way).is_some() {

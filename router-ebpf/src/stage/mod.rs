@@ -11,6 +11,7 @@ pub mod related;
 pub mod route;
 pub mod rules;
 pub mod source;
+pub mod tcp_reset;
 pub mod track;
 pub mod translate;
 pub mod unfinished;

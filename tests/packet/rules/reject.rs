@@ -1,6 +1,8 @@
 //! `action=reject`.
 
 use super::*;
+use crate::lab::{HOST1, ROUTER1};
+use router_tests::packet::{describe, on};
 
 /// Type and code of the ICMP error in the packet's place.
 fn error(rig: &mut Rig, frame: &Frame) -> (Vec<&'static str>, u8, u8) {
@@ -45,5 +47,57 @@ fn every_kind_is_an_error_of_its_own() {
         rig.rules(&format!("/{FORWARD6} action=reject {with}")).unwrap();
         let (_, found, found_code) = error(&mut rig, &udp6());
         assert_eq!((found, found_code), (1, code), "{with}");
+    }
+}
+
+const RESET: &str = "action=reject reject-with=tcp-reset protocol=tcp";
+
+#[test]
+fn a_segment_is_answered_with_a_reset_of_the_host_it_was_for() {
+    let mut rig = firewall();
+    let segment = |flags: u8, payload: usize, family: u8| {
+        let header = Segment { source: 4000, destination: 80, seq: 1000, ack: 5000, flags };
+        let frame = from_host1();
+        let frame = match family {
+            4 => frame.ip("192.0.2.2", "10.1.0.1"),
+            _ => frame.ip("2001:db8:1::2", "2001:db8:a1::1"),
+        };
+        frame.tcp(header, payload)
+    };
+    rig.rules(&format!("/{FORWARD4} {RESET}\n/{FORWARD6} {RESET}")).unwrap();
+    for hook in HOOKS {
+        for family in [4, 6] {
+            // A SYN is acknowledged; data is answered where it is expected to go on.
+            for (flags, payload, expected) in
+                [(2, 0, (0, 1001, 0x14)), (16, 30, (5000, 0, 4)), (1, 7, (0, 1008, 0x14))]
+            {
+                let frame = segment(flags, payload, family);
+                let answer = rig.run(hook, "ether1", &frame.bytes()).unwrap();
+                assert_eq!(answer.egress.as_deref(), Some("ether1"), "{hook:?} {family} {flags}");
+                assert!(answer.reasons.contains(&"reject-tcp-reset"), "{:?}", answer.reasons);
+                let (seq, ack, flags) = expected;
+                let header = Segment { source: 80, destination: 4000, seq, ack, flags };
+                let wanted = on("ether1", ROUTER1, HOST1);
+                let wanted = match family {
+                    4 => wanted.ip("10.1.0.1", "192.0.2.2"),
+                    _ => wanted.ip("2001:db8:a1::1", "2001:db8:1::2"),
+                };
+                let wanted = wanted.tcp(header, 0).window(0).bytes();
+                let (found, wanted) = match hook {
+                    Hook::Xdp => (&answer.frame[..], &wanted[..]),
+                    // The neighbour's address is put in behind the program.
+                    _ => (&answer.frame[14..], &wanted[14..]),
+                };
+                assert!(
+                    found == wanted,
+                    "{hook:?}: got {}\nnot {}",
+                    describe(&answer.frame),
+                    describe(wanted)
+                );
+            }
+            // A reset is dropped, and a datagram is not the rule's.
+            let answer = rig.run(hook, "ether1", &segment(4, 0, family).bytes()).unwrap();
+            assert_eq!(answer.reasons, ["reject-tcp-reset"]);
+        }
     }
 }

@@ -40,6 +40,9 @@ pub struct Segment {
     pub flags: u8,
 }
 
+/// The window of segments that say none.
+const WINDOW: u16 = 64000;
+
 /// Source and destination.
 #[derive(Clone, Copy, Debug)]
 pub enum Ip {
@@ -63,6 +66,7 @@ pub struct Frame {
     /// IPv6 extension headers as bytes; the first next-header value, then the headers, whose own values are given.
     extensions: Vec<(u8, Vec<u8>)>,
     body: Body,
+    window: u16,
     ethertype: Option<u16>,
     bare: bool,
 }
@@ -81,6 +85,7 @@ pub fn on(port: &str, src: Mac, dst: Mac) -> Frame {
         fragment_offset: 0,
         options: Vec::new(),
         extensions: Vec::new(),
+        window: WINDOW,
         body: Body::Udp { source: 40000, destination: 9, payload: 32 },
         ethertype: None,
         bare: false,
@@ -141,6 +146,10 @@ impl Frame {
     /// A TCP segment with `payload` bytes and a window of 64,000.
     pub fn tcp(mut self, segment: Segment, payload: usize) -> Frame {
         self.body = Body::Tcp { segment, payload };
+        self
+    }
+    pub fn window(mut self, window: u16) -> Frame {
+        self.window = window;
         self
     }
     /// An ICMP message: type, code, the four bytes behind the checksum, and what follows.
@@ -210,7 +219,7 @@ impl Frame {
 
     fn segment(&self, segment: &Segment, payload: usize) -> Vec<u8> {
         let payload: Vec<u8> = (0..payload).map(|byte| byte as u8).collect();
-        let mut header = TcpHeader::new(segment.source, segment.destination, segment.seq, 64000);
+        let mut header = TcpHeader::new(segment.source, segment.destination, segment.seq, self.window);
         header.acknowledgment_number = segment.ack;
         let has = |bit: u8| segment.flags & bit != 0;
         (header.fin, header.syn, header.rst, header.psh, header.ack) =
