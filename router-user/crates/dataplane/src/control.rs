@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use router_common::maps::control::{Control, flag};
+use router_common::maps::flow;
 
+use crate::Error;
 use crate::mapped::Mapped;
+use crate::maps::Maps;
 
 /// A cheap handle on the control words that any thread may use, also while the data plane is busy.
 #[derive(Clone, Debug)]
@@ -67,6 +70,30 @@ impl Pulse {
         if let Some(word) = self.word(offset_of!(Control, tx_map_id)) {
             word.store(id, Ordering::Relaxed);
         }
+    }
+
+    /// Gives the flow tables their seed, if they have none yet, and tells the programs how large they are.
+    pub(crate) fn begin_flows(&self, maps: &Maps) -> Result<(), Error> {
+        let mut control = self.read();
+        if control.flow_seed == 0 {
+            let mut seed = [0; 8];
+            rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+                .map_err(|errno| Error::io("read", "/dev/urandom")(errno.into()))?;
+            control.flow_seed = u64::from_ne_bytes(seed) | 1;
+        }
+        let buckets = |entries: u32| (entries / flow::BUCKET_SLOTS).max(1);
+        let words = [
+            (offset_of!(Control, flow_seed), control.flow_seed as u32),
+            (offset_of!(Control, flow_seed) + 4, (control.flow_seed >> 32) as u32),
+            (offset_of!(Control, flow_mask4), buckets(maps.flows4.len()) - 1),
+            (offset_of!(Control, flow_mask6), buckets(maps.flows6.len()) - 1),
+        ];
+        for (offset, value) in words {
+            if let Some(word) = self.word(offset) {
+                word.store(value, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Makes a generation visible; everything written to its slot before is visible with it.

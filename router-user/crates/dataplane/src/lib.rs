@@ -124,6 +124,11 @@ impl Dataplane {
         // A trace or a test run that was killed leaves its flag on.
         dataplane.pulse.set_flag(flag::TRACE | flag::RECORD, false);
         dataplane.pulse.set_tx_map_id(maps::id(&dataplane.inspector.pins, TX_PORTS)?);
+        dataplane.pulse.begin_flows(&dataplane.inspector.maps)?;
+        if dataplane.pulse.read().flags & flag::FIREWALL != 0 {
+            let Dataplane { programs, inspector, .. } = &mut dataplane;
+            programs.need_slow_path(&inspector.pins)?;
+        }
         dataplane.start_timer()?;
         let ports = dataplane.known_ports()?;
         if !dataplane.deferred {
@@ -153,6 +158,7 @@ impl Dataplane {
             status: BTreeMap::new(),
             attached: Vec::new(),
             leaving: Vec::new(),
+            firewall: image.has_firewall(),
         };
         match self.fill(image, &active, &before, &mut staged) {
             Ok(()) => Ok(staged),
@@ -171,6 +177,9 @@ impl Dataplane {
         staged: &mut Staged,
     ) -> Result<(), Error> {
         let Dataplane { options, inspector, programs, features, deferred, .. } = self;
+        if staged.firewall {
+            programs.need_slow_path(&inspector.pins)?;
+        }
         let mut attacher =
             Attacher { pins: &inspector.pins, programs, tcx: features.tcx, deferred: *deferred };
         for port in &image.ports {
@@ -211,8 +220,15 @@ impl Dataplane {
         if active != staged.base {
             return Err(Error::Stale { staged: staged.base, active });
         }
+        // On before and off after the image: no packet meets rules' ports without the rules.
+        if staged.firewall {
+            self.pulse.set_flag(flag::FIREWALL, true);
+        }
         if !staged.unchanged {
             self.pulse.set_generation(next(staged.base));
+        }
+        if !staged.firewall {
+            self.pulse.set_flag(flag::FIREWALL, false);
         }
         let ports: Vec<u32> = staged.status.keys().copied().collect();
         self.status = staged.status;
@@ -417,10 +433,11 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// The generation after this one; 0 is left to a data plane that never had an image.
+/// The generation after this one. Its low half is never 0, by which flows say that nothing is decided of them; 0 itself
+/// is left to a data plane that never had an image.
 fn next(generation: u32) -> u32 {
     match generation.wrapping_add(1) {
-        0 => 2,
+        next if next as u16 == 0 => next.wrapping_add(2),
         next => next,
     }
 }

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 
 use aya::maps::{MapData, MapType};
-use router_common::maps::{control, counter, event, image, port, route, rule};
+use router_common::maps::{control, counter, event, flow, image, port, route, rule};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::Error;
@@ -37,6 +37,9 @@ plain!(
     counter::PortCounters,
     event::Event,
     event::TraceFilter,
+    flow::Flow4,
+    flow::Flow6,
+    flow::Tracking,
     route::Route4,
     route::Route6,
     route::FailedKey,

@@ -132,21 +132,26 @@ impl Programs {
             loader.map_pin_path(name, pins.map(name));
         }
         let mut programs = Programs { ebpf: loader.load(OBJECT).map_err(Error::Load)? };
-        for (name, program) in programs.ebpf.programs_mut() {
-            load(program).map_err(Error::program(name))?;
-            let path = pins.programs().join(name);
-            // No dot: bpffs refuses names with one.
-            let fresh = pins.programs().join(format!("{name}-new"));
-            pin::remove(&fresh)?;
-            program.pin(&fresh).map_err(|source| Error::Pin { path: fresh.clone(), source })?;
-            fs::rename(&fresh, &path).map_err(Error::io("replace", &path))?;
+        for (name, program) in programs.ebpf.programs_mut().filter(|(name, _)| !is_slow(name)) {
+            install(pins, name, program)?;
+        }
+        Ok(programs)
+    }
+
+    /// Loads the programs of the slow path, and puts them where the others call them. They take the verifier a second,
+    /// so a router without rules does not load them.
+    pub fn need_slow_path(&mut self, pins: &Pins) -> Result<(), Error> {
+        for (name, program) in self.ebpf.programs_mut().filter(|(name, _)| is_slow(name)) {
+            if program.fd().is_err() {
+                install(pins, name, program)?;
+            }
         }
         for (map, name) in scratch::TAIL_CALLS {
-            let fd = programs.fd(name)?;
+            let fd = self.fd(name)?;
             let mut array: ProgramArray<MapData> = crate::maps::typed(pins, map)?;
             array.set(0, &fd, 0).map_err(Error::map(map))?;
         }
-        Ok(programs)
+        Ok(())
     }
 
     fn fd(&self, name: &str) -> Result<ProgramFd, Error> {
@@ -183,6 +188,22 @@ impl Programs {
         let program = self.ebpf.program_mut(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
         program.try_into().map_err(Error::program(name))
     }
+}
+
+/// Whether a program is one of those that are called through arrays.
+fn is_slow(program: &str) -> bool {
+    scratch::TAIL_CALLS.iter().any(|(_, name)| *name == program)
+}
+
+/// Loads a program and pins it in the place of its predecessor.
+fn install(pins: &Pins, name: &str, program: &mut Program) -> Result<(), Error> {
+    load(program).map_err(Error::program(name))?;
+    let path = pins.programs().join(name);
+    // No dot: bpffs refuses names with one.
+    let fresh = pins.programs().join(format!("{name}-new"));
+    pin::remove(&fresh)?;
+    program.pin(&fresh).map_err(|source| Error::Pin { path: fresh.clone(), source })?;
+    fs::rename(&fresh, &path).map_err(Error::io("replace", &path))
 }
 
 fn load(program: &mut Program) -> Result<(), aya::programs::ProgramError> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::Span;
+use router_common::maps::flow::{Tracking, tracking};
 use router_common::maps::image::Cell;
 use router_common::maps::port::Settings;
 
@@ -147,6 +148,14 @@ pub struct Image {
     pub settings: Settings,
     pub ports: Vec<ImagePort>,
     pub rules: Arc<RuleImage>,
+    pub tracking: Tracking,
+}
+
+impl Image {
+    /// Whether packets have to go by way of rules or of connection tracking.
+    pub fn has_firewall(&self) -> bool {
+        self.tracking.flags & tracking::ENABLED != 0 || !self.rules.rules.is_empty()
+    }
 }
 
 /// Rules, parameters of NAT and address lists, as `router_common::maps::image` lays them out. Empty where there is no

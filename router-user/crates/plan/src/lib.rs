@@ -45,7 +45,10 @@ pub fn compile(tree: &Tree, facts: &HostFacts) -> Result<Desired, Errors> {
     plan.desired.image = image::compile(&managed, &own, &settings);
     plan.desired.firewall = firewall::compile(&mut plan, &ports);
     match image::encode(&plan.desired.firewall) {
-        Ok(rules) => plan.desired.image.rules = Arc::new(rules),
+        Ok(rules) => {
+            plan.desired.image.tracking = firewall::tracking::compile(tree, !rules.rules.is_empty())?;
+            plan.desired.image.rules = Arc::new(rules);
+        }
         Err(image::TooLarge(reason)) => {
             plan.errors.push(Error::new(Span::default(), format!("failure: {reason}")))
         }

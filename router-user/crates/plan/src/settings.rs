@@ -26,7 +26,7 @@ impl Settings {
     }
 }
 
-fn record<V: DeserializeOwned>(tree: &Tree, menu: &str) -> Result<V, Errors> {
+pub fn record<V: DeserializeOwned>(tree: &Tree, menu: &str) -> Result<V, Errors> {
     match tree.settings(menu) {
         Some(item) => Ok(item.view()?),
         None => Err(config::Error::new(config::Span::default(), format!("no such command /{menu}")).into()),

@@ -88,6 +88,25 @@ views! {
         "disable-ipv6" disable_ipv6: bool,
         "multipath-hash-policy" multipath_hash_policy: String,
     }
+    "ip/firewall/connection/tracking" => Tracking {
+        "enabled" enabled: String,
+        "loose-tcp-tracking" loose: bool,
+        "liberal-tcp-tracking" liberal: bool,
+        "tcp-syn-sent-timeout" syn_sent_ms: u64,
+        "tcp-syn-received-timeout" syn_received_ms: u64,
+        "tcp-established-timeout" established_ms: u64,
+        "tcp-fin-wait-timeout" fin_wait_ms: u64,
+        "tcp-close-wait-timeout" close_wait_ms: u64,
+        "tcp-last-ack-timeout" last_ack_ms: u64,
+        "tcp-time-wait-timeout" time_wait_ms: u64,
+        "tcp-close-timeout" close_ms: u64,
+        "tcp-max-retrans-timeout" max_retrans_ms: u64,
+        "tcp-unacked-timeout" unacked_ms: u64,
+        "udp-timeout" udp_ms: u64,
+        "udp-stream-timeout" udp_stream_ms: u64,
+        "icmp-timeout" icmp_ms: u64,
+        "generic-timeout" generic_ms: u64,
+    }
     "system/identity" => Identity {
         "name" name: String,
     }

@@ -5,6 +5,7 @@ pub mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use plan::desired::Image;
+use router_common::maps::flow::Tracking;
 use router_common::maps::image::Cell;
 use router_common::maps::port::{PORT_PROBES, PORT_SLOTS, Port, Settings};
 
@@ -20,6 +21,7 @@ pub struct Slot {
     buckets: Vec<Port>,
     /// The image of the rules, with the slots of their counters.
     pub rules: Vec<Cell>,
+    pub tracking: Tracking,
 }
 
 /// What is new in a slot, so that its counters have to begin at zero.
@@ -37,7 +39,7 @@ pub fn slot(generation: u32) -> u32 {
 impl Default for Slot {
     fn default() -> Slot {
         let buckets = vec![Port::default(); PORT_SLOTS as usize];
-        Slot { settings: Settings::default(), buckets, rules: Vec::new() }
+        Slot { settings: Settings::default(), buckets, rules: Vec::new(), tracking: Tracking::default() }
     }
 }
 
@@ -49,6 +51,7 @@ impl Slot {
             settings: maps.settings.read(number).unwrap_or_default(),
             buckets: (first..first + PORT_SLOTS).map(|i| maps.ports.read(i).unwrap_or_default()).collect(),
             rules: maps.images.read(number),
+            tracking: maps.tracking.read(number).unwrap_or_default(),
         }
     }
 
@@ -58,6 +61,7 @@ impl Slot {
             maps.ports.write(index, port);
         }
         maps.settings.write(number, &self.settings);
+        maps.tracking.write(number, &self.tracking);
         maps.images.write(pins, number, &self.rules)
     }
 
@@ -89,7 +93,7 @@ impl Slot {
         let known: BTreeMap<u32, u32> = active.ports().map(|p| (p.ifindex, p.tx_index)).collect();
         let mut used: BTreeSet<u32> = known.values().copied().collect();
         let mut fresh = Fresh::default();
-        let mut slot = Slot { settings: image.settings, ..Slot::default() };
+        let mut slot = Slot { settings: image.settings, tracking: image.tracking, ..Slot::default() };
         (slot.rules, fresh.rule_slots) =
             rules::with_slots(&image.rules, &rules::known(&active.rules), &BTreeSet::new())?;
         for port in &image.ports {
@@ -124,6 +128,8 @@ pub struct Staged {
     pub(crate) attached: Vec<u32>,
     /// Ports that leave with the flip.
     pub(crate) leaving: Vec<u32>,
+    /// Packets have to go by way of the flow table.
+    pub(crate) firewall: bool,
 }
 
 impl Staged {

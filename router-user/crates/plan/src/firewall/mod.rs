@@ -10,6 +10,7 @@ mod views;
 
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,0 +1,39 @@
+//! `/ip firewall connection tracking`.
+
+use config::{Errors, Tree};
+use router_common::conntrack::timeout::Class;
+use router_common::maps::flow::{self, tracking};
+
+use crate::settings::record;
+use crate::view::Tracking;
+
+/// Timers and switches of connection tracking. `enabled=auto` tracks as soon as there is a rule.
+pub fn compile(tree: &Tree, has_rules: bool) -> Result<flow::Tracking, Errors> {
+    let view: Tracking = record(tree, "ip/firewall/connection/tracking")?;
+    let mut compiled = flow::Tracking::default();
+    for (class, milliseconds) in [
+        (Class::SynSent, view.syn_sent_ms),
+        (Class::SynReceived, view.syn_received_ms),
+        (Class::Established, view.established_ms),
+        (Class::FinWait, view.fin_wait_ms),
+        (Class::CloseWait, view.close_wait_ms),
+        (Class::LastAck, view.last_ack_ms),
+        (Class::TimeWait, view.time_wait_ms),
+        (Class::Close, view.close_ms),
+        (Class::MaxRetrans, view.max_retrans_ms),
+        (Class::Unacked, view.unacked_ms),
+        (Class::Udp, view.udp_ms),
+        (Class::UdpStream, view.udp_stream_ms),
+        (Class::Icmp, view.icmp_ms),
+        (Class::Generic, view.generic_ms),
+    ] {
+        compiled.timeouts.set(class, u32::try_from(milliseconds.div_ceil(1000)).unwrap_or(u32::MAX));
+    }
+    let enabled = view.enabled == "yes" || view.enabled == "auto" && has_rules;
+    for (flag, on) in
+        [(tracking::ENABLED, enabled), (tracking::LOOSE, view.loose), (tracking::LIBERAL, view.liberal)]
+    {
+        compiled.flags |= if on { flag } else { 0 };
+    }
+    Ok(compiled)
+}
