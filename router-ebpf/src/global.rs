@@ -9,7 +9,7 @@ use crate::flow;
 use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
-use crate::stage::{facts, icmp_error, nat, related, route, source, track, translate};
+use crate::stage::{facts, icmp_error, nat, related, route, source, tcp_reset, track, translate};
 use crate::trace;
 
 /// Set in what [`walk`] gives where the chain of headers is right.
@@ -127,6 +127,10 @@ pub mod xdp {
     ; way
         xdp_send() = emit::send;
         xdp_send_translated() = emit::send_translated;
+        xdp_reset_prepare4() = tcp_reset::prepare4;
+        xdp_reset_prepare6() = tcp_reset::prepare6;
+        xdp_reset_make4() = tcp_reset::make4;
+        xdp_reset_make6() = tcp_reset::make6;
         xdp_icmp_prepare4(reason) = icmp_error::prepare4;
         xdp_icmp_prepare6(reason) = icmp_error::prepare6;
         xdp_icmp_make4(reason) = icmp_error::make4;
@@ -163,6 +167,10 @@ pub mod tc {
     ; way
         tc_send() = emit::send;
         tc_send_translated() = emit::send_translated;
+        tc_reset_prepare4() = tcp_reset::prepare4;
+        tc_reset_prepare6() = tcp_reset::prepare6;
+        tc_reset_make4() = tcp_reset::make4;
+        tc_reset_make6() = tcp_reset::make6;
         tc_icmp_prepare4(reason) = icmp_error::prepare4;
         tc_icmp_prepare6(reason) = icmp_error::prepare6;
         tc_icmp_make4(reason) = icmp_error::make4;

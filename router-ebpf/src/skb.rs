@@ -24,6 +24,7 @@ use crate::maps::{self, OUTPUT, SLOW_TC};
 use crate::packet::{Packet, Untouched};
 use crate::pipeline::State;
 use crate::stage::emit::Way;
+use crate::stage::icmp_error::TCP_RESET;
 
 #[derive(Clone, Copy)]
 pub struct SkbPacket {
@@ -316,6 +317,8 @@ impl Packet for SkbPacket {
     #[inline(always)]
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
+            4 if reason == TCP_RESET => global::tc_reset_prepare4(self.skb, s, way),
+            _ if reason == TCP_RESET => global::tc_reset_prepare6(self.skb, s, way),
             4 => global::tc_icmp_prepare4(self.skb, s, way, reason),
             _ => global::tc_icmp_prepare6(self.skb, s, way, reason),
         }
@@ -324,6 +327,8 @@ impl Packet for SkbPacket {
     #[inline(always)]
     fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
+            4 if reason == TCP_RESET => global::tc_reset_make4(self.skb, s, way),
+            _ if reason == TCP_RESET => global::tc_reset_make6(self.skb, s, way),
             4 => global::tc_icmp_make4(self.skb, s, way, reason),
             _ => global::tc_icmp_make6(self.skb, s, way, reason),
         }

@@ -22,6 +22,7 @@ use crate::maps::{SLOW_XDP, TX_PORTS};
 use crate::packet::{Packet, Untouched};
 use crate::pipeline::State;
 use crate::stage::emit::Way;
+use crate::stage::icmp_error::TCP_RESET;
 
 #[derive(Clone, Copy)]
 pub struct XdpPacket {
@@ -269,6 +270,8 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
+            4 if reason == TCP_RESET => global::xdp_reset_prepare4(self.ctx, s, way),
+            _ if reason == TCP_RESET => global::xdp_reset_prepare6(self.ctx, s, way),
             4 => global::xdp_icmp_prepare4(self.ctx, s, way, reason),
             _ => global::xdp_icmp_prepare6(self.ctx, s, way, reason),
         }
@@ -277,6 +280,8 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
+            4 if reason == TCP_RESET => global::xdp_reset_make4(self.ctx, s, way),
+            _ if reason == TCP_RESET => global::xdp_reset_make6(self.ctx, s, way),
             4 => global::xdp_icmp_make4(self.ctx, s, way, reason),
             _ => global::xdp_icmp_make6(self.ctx, s, way, reason),
         }

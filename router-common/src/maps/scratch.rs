@@ -96,7 +96,9 @@ pub struct Scratch {
     pub icmp_made: u32,
     /// Numbers traced packets.
     pub traced: u32,
-    pub reserved: u32,
+    /// Of the packet that an error quotes in tc: where its upper layer's checksum is left to the device, bytes before
+    /// that layer << 16 and what stands in the checksum; else 0.
+    pub unfinished: u32,
     /// Parameters of `bpf_fib_lookup`: too much for the stack of a nested call.
     pub fib: [u64; 8],
     /// What an error quotes and the zeros that fill its last word, added up in three parts of 512 bytes.

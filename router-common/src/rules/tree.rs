@@ -81,13 +81,13 @@ fn count32(node: &Cell, key: u32) -> u32 {
 /// As [`count32`].
 #[inline(always)]
 fn count64(node: &Cell, key: u64) -> u32 {
-    let mut count = 0;
+    let mut above = 0;
     for bound in node {
         // The borrow of `key - bound` (Hacker's Delight, 2-13).
         let borrow = (!key & bound) | ((!key | bound) & key.wrapping_sub(*bound));
-        count += 1 ^ (borrow >> 63);
+        above += borrow >> 63;
     }
-    count as u32
+    KEYS64 - above as u32
 }
 
 #[cfg(test)]

@@ -14,13 +14,13 @@ use router_common::wire::eth::{self, Ethernet};
 use router_common::wire::icmp::{self, Icmp};
 use router_common::wire::ipv4::{self, Ipv4};
 use router_common::wire::ipv6::{self, Ipv6, next, words};
+use router_common::wire::tcp;
 
 use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::State;
 use crate::stage::emit::Way;
 use crate::stage::route::Fib;
-use crate::stage::tcp_reset;
 use crate::stage::unfinished::is_unfinished;
 use crate::{count, global, trace};
 
@@ -31,7 +31,7 @@ const TTL: u8 = 64;
 /// Marks an action among what [`make4`] gives.
 pub const ACTION: u32 = 1 << 31;
 /// Not an ICMP error at all, but made in the same way.
-const TCP_RESET: u32 = Reason::RejectTcpReset as u32;
+pub const TCP_RESET: u32 = Reason::RejectTcpReset as u32;
 /// What [`prepare4`] gives: the kernel is to make the error; it can be made here.
 pub const KERNEL: u32 = 1;
 pub const READY: u32 = 2;
@@ -40,39 +40,51 @@ pub const READY: u32 = 2;
 /// in a function of its own, because one alone would need half of the BPF stack.
 #[inline(always)]
 pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
-    if reason == TCP_RESET {
-        return tcp_reset::prepare4(packet, s, way).unwrap_or(0);
-    }
     if icmp::error4(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    refused(answer4(packet, s, way), reason)
+    answer4(packet, s, way, reason).unwrap_or(0)
 }
 
 /// As [`prepare4`].
 #[inline(always)]
 pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
-    if reason == TCP_RESET {
-        return tcp_reset::prepare6(packet, s, way).unwrap_or(0);
-    }
     if icmp::error6(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    refused(answer6(packet, s, way), reason)
+    answer6(packet, s, way, reason).unwrap_or(0)
 }
 
-/// The kernel makes an error of its own only for what it can't forward: what a rule rejects it would let pass.
+/// tc: notes whether the checksum at the quote's upper layer, at `l4`, is left to the device. False where the kernel has
+/// to make the error. For what a rule rejects it would not: it would let that pass.
 #[inline(always)]
-fn refused(answer: Option<u32>, reason: u32) -> u32 {
-    match answer {
-        Some(KERNEL) if reason >= u32::from(REJECT_BASE) => 0,
-        Some(answer) => answer,
-        None => 0,
+fn note_unfinished<P: Packet>(
+    packet: P,
+    s: &State,
+    l4: u32,
+    protocol: u8,
+    addresses: u64,
+    reason: u32,
+) -> Option<bool> {
+    if P::XDP {
+        return Some(true);
     }
+    let l3_bytes = l4 - s.l2_bytes;
+    let unfinished = is_unfinished(packet, l4, protocol, addresses, s.length.wrapping_sub(l3_bytes));
+    if unfinished && reason < u32::from(REJECT_BASE) {
+        return Some(false);
+    }
+    maps::scratch(P::SCRATCH)?.unfinished = if unfinished {
+        let found = packet.load::<2>(l4 + if protocol == tcp::PROTOCOL { 16 } else { 6 })?;
+        l3_bytes << 16 | u32::from(u16::from_ne_bytes(found))
+    } else {
+        0
+    };
+    Some(true)
 }
 
 #[inline(always)]
-fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
+fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> Option<u32> {
     let header = packet.load::<20>(s.l2_bytes)?;
     let [first, _, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
     if u16::from_be_bytes([high, low]) & 0x1fff != 0 {
@@ -87,8 +99,7 @@ fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     }
     let (source, destination) = ([a, b, c, d], [e, f, g, h]);
     let pseudo = u64::from(u32::from_ne_bytes(source)) + u64::from(u32::from_ne_bytes(destination));
-    // In tc the device would finish the checksum inside the quote, and make the error's own wrong.
-    if !P::XDP && is_unfinished(packet, l4, protocol, pseudo, s.length.wrapping_sub(l4 - s.l2_bytes)) {
+    if !note_unfinished(packet, s, l4, protocol, pseudo, reason)? {
         return Some(KERNEL);
     }
     let own = maps::port(s.now.generation, s.ingress)?.address4;
@@ -99,7 +110,7 @@ fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
 }
 
 #[inline(always)]
-fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
+fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> Option<u32> {
     let [_, _, _, _, _, _, next_header, _] = packet.load::<8>(s.l2_bytes)?;
     let upper = global::upper(packet.upper(s.l2_bytes, next_header, s.length)).ok()?;
     if upper.is_later_fragment() {
@@ -116,8 +127,7 @@ fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     let destination = packet.load_address(s.l2_bytes + 24)?;
     let fold = |half: u64| u64::from(csum::fold(half));
     let pseudo = fold(source.0) + fold(source.1) + fold(destination.0) + fold(destination.1);
-    // In tc the device would finish the checksum inside the quote, and make the error's own wrong.
-    if !P::XDP && is_unfinished(packet, l4, protocol, pseudo, s.length.wrapping_sub(l4 - s.l2_bytes)) {
+    if !note_unfinished(packet, s, l4, protocol, pseudo, reason)? {
         return Some(KERNEL);
     }
     let own = maps::read6(&maps::port(s.now.generation, s.ingress)?.address6);
@@ -130,15 +140,12 @@ fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
 /// Turns the frame into the error and sends it. Gives an action marked with [`ACTION`], or 0.
 #[inline(always)]
 pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
-    if reason == TCP_RESET {
-        return tcp_reset::make4(packet, s, way).unwrap_or(0);
-    }
     let made = (|| {
         let error = icmp::error4(reason)?;
         let source = packet.load::<4>(s.l2_bytes + 12)?;
         let own = maps::port(s.now.generation, s.ingress)?.address4;
         let quote_bytes = s.length.min(icmp::QUOTE4_BYTES);
-        let sum = quoted(packet, s.l2_bytes, quote_bytes)?;
+        let sum = quoted(packet, s, quote_bytes)?;
         packet.make_room(s.l2_bytes, ipv4::HEADER_BYTES + icmp::HEADER_BYTES, quote_bytes)?;
         let mut cursor = packet.cursor();
         if s.l2_bytes != 0 {
@@ -155,16 +162,13 @@ pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) ->
 /// As [`make4`].
 #[inline(always)]
 pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
-    if reason == TCP_RESET {
-        return tcp_reset::make6(packet, s, way).unwrap_or(0);
-    }
     let made = (|| {
         let error = icmp::error6(reason)?;
         let source = packet.load_address(s.l2_bytes + 8)?;
         let own = maps::read6(&maps::port(s.now.generation, s.ingress)?.address6);
         let quote_bytes = s.length.min(icmp::QUOTE6_BYTES);
         let bytes = icmp::HEADER_BYTES + quote_bytes;
-        let sum = quoted(packet, s.l2_bytes, quote_bytes)? + icmp::pseudo6(words(own), words(source), bytes);
+        let sum = quoted(packet, s, quote_bytes)? + icmp::pseudo6(words(own), words(source), bytes);
         packet.make_room(s.l2_bytes, ipv6::HEADER_BYTES + icmp::HEADER_BYTES, quote_bytes)?;
         let mut cursor = packet.cursor();
         if s.l2_bytes != 0 {
@@ -227,12 +231,20 @@ pub fn way_back<P: Packet>(packet: P, s: &State, way: &mut Way, mut fib: Fib) ->
     Some(READY)
 }
 
-/// The sum of what the error will quote, in native word order.
+/// The sum of what the error will quote, in native word order, once all checksums in it are finished: where that of its
+/// segment is left to the device, the sum of the segment will be the complement of what stands in its checksum now, of
+/// the pseudo-header's.
 #[inline(always)]
-fn quoted<P: Packet>(packet: P, offset: u32, bytes: u32) -> Option<u64> {
-    match packet.quote(offset, bytes) {
+fn quoted<P: Packet>(packet: P, s: &State, bytes: u32) -> Option<u64> {
+    let unfinished = if P::XDP { 0 } else { maps::scratch(P::SCRATCH)?.unfinished };
+    let sum = match unfinished {
+        0 => packet.quote(s.l2_bytes, bytes),
+        _ => packet.quote(s.l2_bytes, unfinished >> 16),
+    };
+    match sum {
         0 => None,
-        sum => Some(u64::from(sum)),
+        sum if unfinished == 0 => Some(u64::from(sum)),
+        sum => Some(u64::from(sum) + u64::from(!(unfinished as u16))),
     }
 }
 

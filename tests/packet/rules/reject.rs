@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::lab::{HOST1, ROUTER1};
+use router_common::csum;
 use router_tests::packet::{describe, on};
 
 /// Type and code of the ICMP error in the packet's place.
@@ -99,5 +100,36 @@ fn a_segment_is_answered_with_a_reset_of_the_host_it_was_for() {
             let answer = rig.run(hook, "ether1", &segment(4, 0, family).bytes()).unwrap();
             assert_eq!(answer.reasons, ["reject-tcp-reset"]);
         }
+    }
+}
+
+/// A datagram whose checksum is left to a device: what stands there is the pseudo-header's.
+fn unfinished(frame: &Frame) -> (Vec<u8>, usize) {
+    let mut bytes = frame.bytes();
+    let (addresses, l4) = if bytes[12] == 0x86 { (22..54, 54) } else { (26..34, 34) };
+    let pseudo = csum::fold(csum::sum(&bytes[addresses]) + (bytes.len() - l4) as u64 + 17);
+    bytes[l4 + 6..l4 + 8].copy_from_slice(&pseudo.to_be_bytes());
+    (bytes, l4)
+}
+
+#[test]
+fn in_tc_the_error_is_right_once_the_device_has_finished_its_quote() {
+    let mut rig = firewall();
+    rig.rules(&format!("/{FORWARD4} action=reject\n/{FORWARD6} action=reject")).unwrap();
+    for frame in [udp4(), udp6()] {
+        let (bytes, l4) = unfinished(&frame);
+        let answer = rig.run(Hook::TcIngress, "ether1", &bytes).unwrap();
+        assert!(answer.reasons.contains(&"icmp-sent"), "{:?}", answer.reasons);
+        let mut error = answer.frame;
+        // The quote's segment stands behind two IP headers and the ICMP header.
+        let quoted = l4 + (l4 - 14) + 8;
+        let finished = csum::finish(csum::sum(&error[quoted..]));
+        error[quoted + 6..quoted + 8].copy_from_slice(&finished.to_be_bytes());
+        let message = csum::sum(&error[l4..]);
+        let sum = match l4 {
+            34 => message,
+            _ => message + csum::sum(&error[22..54]) + (error.len() - l4) as u64 + 58,
+        };
+        assert_eq!(csum::fold(sum), 0xffff);
     }
 }
