@@ -3,6 +3,7 @@
 //! Their names are the kernel's to see; their arguments are the context, plain memory and scalars, their result a
 //! scalar. Packet pointers don't pass: they read the headers anew.
 
+use router_common::conntrack::tcp::Step;
 use router_common::parse;
 
 use crate::flow;
@@ -68,6 +69,17 @@ macro_rules! globals {
             }
         )*
     };
+}
+
+/// Whether a TCP segment lies in the window, see [`Step::look`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tcp_look(step: *mut Step) -> u32 {
+    // SAFETY: null, or the caller's, borrowed mutably for this call.
+    match unsafe { step.as_mut() } {
+        Some(step) => step.look() as u32,
+        None => 0,
+    }
 }
 
 /// Functions of both back ends that need no packet.

@@ -248,14 +248,28 @@ impl Verdict {
 }
 
 /// How a segment lies in the window.
+#[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lie {
-    Inside,
+pub enum Lie {
+    Inside = 3,
     /// Old: passes, moves nothing.
-    Late,
+    Late = 1,
     /// A little too much: passes, and may be acknowledged.
-    Over,
-    Outside,
+    Over = 2,
+    Outside = 0,
+}
+
+impl Lie {
+    /// The one of that number; what has no such number lies outside.
+    #[inline(always)]
+    pub fn from_number(number: u32) -> Lie {
+        match number {
+            1 => Lie::Late,
+            2 => Lie::Over,
+            3 => Lie::Inside,
+            _ => Lie::Outside,
+        }
+    }
 }
 
 impl Step {
@@ -293,12 +307,18 @@ impl Step {
     /// Judges a segment of a connection that is there.
     #[inline(always)]
     pub fn judge(&mut self) -> Verdict {
+        self.judge_by(Step::look)
+    }
+
+    /// As [`Step::judge`]; `look` does what [`Step::look`] does, which in the kernel is a function of its own.
+    #[inline(always)]
+    pub fn judge_by(&mut self, look: impl FnOnce(&mut Step) -> Lie) -> Verdict {
         let Some(kind) = Kind::of(self.segment.flags) else { return self.invalid() };
         self.own.repair(&self.partner);
         self.partner.repair(&self.own);
         let from = self.state;
         let mut next = transition(kind, self.is_reply(), from);
-        let mut look = true;
+        let mut is_sure = false;
         match next {
             INVALID => return self.invalid(),
             state::SYN_SENT if from == state::TIME_WAIT || from == state::CLOSE => {
@@ -326,15 +346,15 @@ impl Step {
                 next = state::ESTABLISHED;
             }
             state::CLOSE if kind == Kind::Rst => match self.reset() {
-                Reset::Sure => look = false,
+                Reset::Sure => is_sure = true,
                 Reset::Look => {}
                 Reset::Challenge => next = from,
                 Reset::Invalid => return self.invalid(),
             },
             _ => {}
         }
-        if look {
-            match self.look() {
+        if !is_sure {
+            match look(self) {
                 Lie::Over if kind != Kind::Rst => {
                     self.own.end = self.segment.end();
                     return self.pass();
@@ -506,7 +526,7 @@ impl Step {
 
     /// Whether the segment lies in the window; takes it into its sender's record if so, else leaves both as they were.
     #[inline(always)]
-    fn look(&mut self) -> Lie {
+    pub fn look(&mut self) -> Lie {
         let (own, partner) = (self.own, self.partner);
         let lie = self.try_segment();
         if lie != Lie::Inside {

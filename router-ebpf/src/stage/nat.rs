@@ -27,7 +27,7 @@ fn parameters(s: &State) -> Option<&'static Nat> {
 #[inline(always)]
 fn spread(rule: &Nat) -> Spread {
     match rule.kind {
-        nat_kind::SAME if rule.flags & nat_flag::SAME_NOT_BY_DST != 0 => Spread::BySource,
+        nat_kind::SAME if rule.flags & nat_flag::SAME_NOT_BY_DST == 0 => Spread::ByAddresses,
         nat_kind::SAME | nat_kind::SRC_NAT => Spread::BySource,
         _ => Spread::ByAddresses,
     }

@@ -209,10 +209,12 @@ pub fn follow(s: &mut State) -> u32 {
             flow::change(other, flow::word(other), stale, u64::from(set));
         }
         work.word = flow::word(entry);
-    } else if work.flags & work::CHANGED != 0
-        && let Some(other) = other
-    {
-        flow::change(other, flow::word(other), status::GENERATION, 0);
+    } else if work.flags & work::CHANGED != 0 {
+        flow::change(entry, found, status::GENERATION, 0);
+        if let Some(other) = other {
+            flow::change(other, flow::word(other), status::GENERATION, 0);
+        }
+        work.word = flow::word(entry);
     }
     // SAFETY: an entry of the table; single words, to which only this CPU and the sweep pay attention.
     unsafe {
@@ -266,7 +268,7 @@ pub fn judge(s: &mut State) -> u32 {
         | if bits & status::REPLY != 0 { tcp::context::REPLY } else { 0 }
         | if bits & status::SEEN_REPLY != 0 { tcp::context::SEEN_REPLY } else { 0 }
         | if bits & status::ASSURED != 0 { tcp::context::ASSURED } else { 0 };
-    let verdict = step.judge();
+    let verdict = step.judge_by(|step| tcp::Lie::from_number(global::tcp_look(step)));
     // SAFETY: as above. Two CPUs with both directions at a time may each lose what the other wrote; the records then
     // are a segment behind, which the windows allow for.
     unsafe {
