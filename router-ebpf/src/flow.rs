@@ -218,13 +218,10 @@ pub fn claim(s: &mut State) -> u32 {
         // The emptier one first.
         let (first, second) = if free(b) > free(a) { (second, first) } else { (first, second) };
         index = refused::FULL;
-        for worth in [FREE, ENDED, HALF_OPEN] {
-            for number in [first, second] {
-                index = global::flow_take(s, number, worth);
-                if index < refused::LEAST {
-                    break;
-                }
-            }
+        // Each worth in both buckets: free places, then ended flows, then half-open ones.
+        for turn in 0..2 * (HALF_OPEN + 1) {
+            let number = if turn & 1 == 0 { first } else { second };
+            index = global::flow_take(s, number, turn / 2);
             if index < refused::LEAST {
                 break;
             }

@@ -101,6 +101,8 @@ plain! {
     flow_follow() = track::follow;
     flow_open() = track::open;
     flow_commit() = track::commit;
+    flow_fill(index, partner, direction) = track::fill;
+    nat_candidate(attempt) = nat::candidate;
     nat_destination() = nat::destination;
     nat_source() = nat::source;
     flow_claim() = flow::claim;

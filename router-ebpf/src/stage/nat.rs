@@ -118,10 +118,13 @@ fn masquerade(s: &mut State) -> Option<()> {
     Some(())
 }
 
-/// Puts the source port to try in that attempt into [`Work::leaves`]; false where there is none.
+/// Puts the source port to try in that attempt into [`Work::leaves`], and the answers' tuple into [`Work::key`]; 0 where
+/// there is none.
 #[inline(always)]
-pub fn candidate(family: u32, work: &mut Work, attempt: u32) -> bool {
-    let (seed, _) = maps::flow_table(family);
+pub fn candidate(s: &mut State, attempt: u32) -> u32 {
+    let Some(scratch) = maps::scratch(s.scratch) else { return 0 };
+    let work = &mut scratch.work;
+    let (seed, _) = maps::flow_table(s.family);
     let given = work.port_from != 0 || work.port_to != 0;
     let choice = SourcePort {
         protocol: work.came.protocol,
@@ -130,10 +133,12 @@ pub fn candidate(family: u32, work: &mut Work, attempt: u32) -> bool {
         is_random: work.flags & work::RANDOM_PORT != 0,
         number: nat::number(Spread::ByConnection, &work.came, seed),
     };
-    let Some(port) = choice.attempt(attempt) else { return false };
+    let Some(port) = choice.attempt(attempt) else { return 0 };
     work.leaves.src_port_be = port.to_be_bytes();
     if matches!(other::ports(work.came.protocol), Ports::Identifier) {
         work.leaves.dst_port_be = port.to_be_bytes();
     }
-    true
+    let Work { leaves, key, .. } = work;
+    leaves.reverse_into(key);
+    1
 }

@@ -377,11 +377,16 @@ fn store(s: &mut State) -> Result<(), Exit> {
     }
     let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
     let rewrite = if work.leaves.is_same(&work.came) { 0 } else { status::REWRITE };
-    let bits = work.status | rewrite;
+    work.status |= rewrite;
     let Work { came, key, .. } = work;
     came.reverse_into(key);
-    fill(s, reply, original, &work.key, bits | status::REPLY, work)?;
-    fill(s, original, reply, &work.leaves, bits, work)?;
+    // The answers' entry first: whoever finds the other one finds both.
+    if global::flow_fill(s, reply, original, status::REPLY) == 0
+        || global::flow_fill(s, original, reply, 0) == 0
+    {
+        return Err(Exit::drop(Reason::Internal));
+    }
+    let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
     work.index = original;
     work.partner = reply;
     work.word = maps::entry(s.family, original).map_or(0, |entry| flow::word(entry));
@@ -402,12 +407,9 @@ fn refusal(code: u32) -> Exit {
 fn reserve(s: &mut State) -> Result<u32, Exit> {
     let mut code = refused::TAKEN;
     for attempt in 0..nat::ATTEMPTS {
-        let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
-        if !nat::candidate(s.family, work, attempt) {
+        if global::nat_candidate(s, attempt) == 0 {
             break;
         }
-        let Work { leaves, key, .. } = work;
-        leaves.reverse_into(key);
         code = global::flow_claim(s);
         if code != refused::TAKEN {
             break;
@@ -416,13 +418,21 @@ fn reserve(s: &mut State) -> Result<u32, Exit> {
     if code >= refused::LEAST { Err(refusal(code)) } else { Ok(code) }
 }
 
-/// Fills in a claimed entry whose packets become `becomes`, and brings it to life.
+/// Fills in a claimed entry and brings it to life; `direction` is [`status::REPLY`] or 0. What the answers become is
+/// [`Work::key`]. 0 where the table has no such entry.
 #[inline(always)]
-fn fill(s: &State, index: u32, partner: u32, becomes: &Tuple, bits: u32, work: &Work) -> Result<(), Exit> {
+pub fn fill(s: &mut State, index: u32, partner: u32, direction: u32) -> u32 {
+    u32::from(put(s, index, partner, direction).is_ok())
+}
+
+#[inline(always)]
+fn put(s: &State, index: u32, partner: u32, direction: u32) -> Result<(), Exit> {
+    let work = &maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
+    let is_reply = direction != 0;
+    let becomes = if is_reply { &work.key } else { &work.leaves };
     let entry = maps::entry(s.family, index).ok_or(Reason::Internal)?;
     let side = maps::side(s.family, index).ok_or(Reason::Internal)?;
     let ([a, b], [c, d]) = (becomes.src_port_be, becomes.dst_port_be);
-    let is_reply = bits & status::REPLY != 0;
     // SAFETY: an entry and its record, ours while it is busy.
     unsafe {
         if s.family == 4 {
@@ -447,7 +457,7 @@ fn fill(s: &State, index: u32, partner: u32, becomes: &Tuple, bits: u32, work: &
         (*entry).mark = work.mark;
         (*entry).guard = 0;
     }
-    flow::publish(entry, bits);
+    flow::publish(entry, work.status | direction);
     Ok(())
 }
 
