@@ -3,14 +3,13 @@
 use router_common::conntrack::{other, tcp};
 use router_common::csum;
 use router_common::cursor::Cursor;
-use router_common::maps::flow::{BUCKET_SLOTS, Entry, INGRESS_SHIFT, KEY_MASK, lowest, status, tagged};
-use router_common::maps::flow::{Decision, Flow4, Flow6};
-use router_common::tuple::{Key4, Key6, hash4, hash6, key4, key6};
+use router_common::maps::flow::{Decision, Entry, Flow4, Flow6, INGRESS_SHIFT, status};
+use router_common::tuple::{Key4, Key6, key4, key6};
 use router_common::wire::ipv4::Ipv4;
 use router_common::wire::ipv6::{Halves, Ipv6, join};
 use router_common::wire::l4::{Tcp, Udp};
 
-use crate::flow;
+use crate::flow::{self, Key};
 use crate::maps;
 use crate::pipeline::State;
 use crate::stage::firewall::{epoch, is_decided};
@@ -140,37 +139,13 @@ pub fn find4(s: &State, header: &Ipv4, cursor: &mut Cursor<'_>) -> Hit<u32> {
     }
     let (src, dst) = (u32::from_ne_bytes(header.src()), u32::from_ne_bytes(header.dst()));
     let key = key4(src, dst, upper.ports, protocol, 0);
-    let (seed, mask) = maps::flow_table(4);
-    let place = hash4(key, seed);
-    for number in [place.first() & mask, place.second() & mask] {
-        let Some(bucket) = maps::bucket(4, number) else { return none };
-        let mut places = tagged(flow::tags(bucket), place.tag());
-        for _ in 0..BUCKET_SLOTS {
-            if places == 0 {
-                break;
-            }
-            let index = number * BUCKET_SLOTS + lowest(places);
-            let Some(found) = maps::flow4(index) else { return none };
-            if let Some(ingress) = is_of4(found, key) {
-                return hit4(s, key, found, ingress, &upper, index);
-            }
-            places &= places.wrapping_sub(1);
-        }
-    }
-    none
-}
-
-/// Whether the flow has this key: the ingress that its decision holds for.
-#[inline(always)]
-fn is_of4(found: *const Flow4, [a, b]: Key4) -> Option<u64> {
-    // SAFETY: an entry of the table; two words, each whole whenever it is read.
-    let (first, second) =
-        unsafe { (flow::read(&raw const (*found).key, 0), flow::read(&raw const (*found).key, 1)) };
-    (first == a && (second ^ b) & KEY_MASK == 0).then_some(second >> INGRESS_SHIFT)
+    let index = flow::find(Key::V4(key), false);
+    let Some(found) = maps::flow4(index) else { return none };
+    hit4(s, key, found, &upper, index)
 }
 
 #[inline(always)]
-fn hit4(s: &State, key: Key4, found: *mut Flow4, ingress: u64, upper: &Upper, index: u32) -> Hit<u32> {
+fn hit4(s: &State, key: Key4, found: *mut Flow4, upper: &Upper, index: u32) -> Hit<u32> {
     // SAFETY: an entry of the table. The copy is only used if the entry has not begun another life meanwhile.
     unsafe {
         let entry = &raw mut (*found).entry;
@@ -180,7 +155,8 @@ fn hit4(s: &State, key: Key4, found: *mut Flow4, ingress: u64, upper: &Upper, in
             let new = u64::from((&raw const (*found).new_dst).cast::<u32>().read_volatile());
             guard((src, 0), (dst, 0), (new, 0))
         };
-        let word = take(s, entry, ingress, upper, 4, index, guard);
+        let word =
+            take(s, entry, flow::read(&raw const (*found).key, 1) >> INGRESS_SHIFT, upper, 4, index, guard);
         if word == 0 {
             return Hit::default();
         }
@@ -209,43 +185,13 @@ pub fn find6(s: &State, header: &Ipv6, cursor: &mut Cursor<'_>) -> Hit<Halves> {
         return none;
     }
     let key = key6(header.src_halves(), header.dst_halves(), upper.ports, protocol, 0);
-    let (seed, mask) = maps::flow_table(6);
-    let place = hash6(key, seed);
-    for number in [place.first() & mask, place.second() & mask] {
-        let Some(bucket) = maps::bucket(6, number) else { return none };
-        let mut places = tagged(flow::tags(bucket), place.tag());
-        for _ in 0..BUCKET_SLOTS {
-            if places == 0 {
-                break;
-            }
-            let index = number * BUCKET_SLOTS + lowest(places);
-            let Some(found) = maps::flow6(index) else { return none };
-            if let Some(ingress) = is_of6(found, key) {
-                return hit6(s, key, found, ingress, &upper, index);
-            }
-            places &= places.wrapping_sub(1);
-        }
-    }
-    none
+    let index = flow::find(Key::V6(key), false);
+    let Some(found) = maps::flow6(index) else { return none };
+    hit6(s, key, found, &upper, index)
 }
 
 #[inline(always)]
-fn is_of6(found: *const Flow6, [a, b, c, d, e]: Key6) -> Option<u64> {
-    // SAFETY: an entry of the table; words, each whole whenever it is read.
-    unsafe {
-        let key = &raw const (*found).key;
-        let last = flow::read(key, 4);
-        let same = flow::read(key, 0) == a
-            && flow::read(key, 1) == b
-            && flow::read(key, 2) == c
-            && flow::read(key, 3) == d
-            && (last ^ e) & KEY_MASK == 0;
-        same.then_some(last >> INGRESS_SHIFT)
-    }
-}
-
-#[inline(always)]
-fn hit6(s: &State, key: Key6, found: *mut Flow6, ingress: u64, upper: &Upper, index: u32) -> Hit<Halves> {
+fn hit6(s: &State, key: Key6, found: *mut Flow6, upper: &Upper, index: u32) -> Hit<Halves> {
     // SAFETY: as for hit4.
     unsafe {
         let entry = &raw mut (*found).entry;
@@ -254,7 +200,8 @@ fn hit6(s: &State, key: Key6, found: *mut Flow6, ingress: u64, upper: &Upper, in
             let new = (&raw const (*found).new_dst).cast::<[u64; 2]>();
             guard((a, b), (c, d), (flow::read(new, 0), flow::read(new, 1)))
         };
-        let word = take(s, entry, ingress, upper, 6, index, guard);
+        let word =
+            take(s, entry, flow::read(&raw const (*found).key, 4) >> INGRESS_SHIFT, upper, 6, index, guard);
         if word == 0 {
             return Hit::default();
         }
