@@ -101,7 +101,7 @@ mod tests {
             let addresses = u64::from(u32::from_ne_bytes(src)) + u64::from(u32::from_ne_bytes(dst));
             let mut written = Tcp([0; 20]);
             written.write(u32::from_ne_bytes([a, b, c, d]), reset, addresses + pseudo(), false);
-            prop_assert_eq!(written.0.as_slice(), expected.to_bytes().as_slice());
+            prop_assert_eq!(written.0.to_vec(), expected.to_bytes().to_vec());
             // Unfinished: the rest of the segment makes it whole.
             let mut partial = Tcp([0; 20]);
             partial.write(u32::from_ne_bytes([a, b, c, d]), reset, addresses + pseudo(), true);
