@@ -57,40 +57,42 @@ fn has_key6(flow: *const Flow6, [a, b, c, d, e]: Key6) -> bool {
     }
 }
 
-/// A key of either family.
+/// A key of either family. All words are always there: of an enum LLVM reads parts that another variant leaves
+/// uninitialised, which the verifier of 6.1 refuses ("R9 !read_ok").
 #[derive(Clone, Copy)]
-pub enum Key {
-    V4(Key4),
-    V6(Key6),
+pub struct Key {
+    family: u32,
+    words: Key6,
 }
 
 impl Key {
     #[inline(always)]
-    pub fn of(family: u32, tuple: &Tuple) -> Key {
-        if family == 4 { Key::V4(tuple.key4()) } else { Key::V6(tuple.key6()) }
+    pub fn v4([a, b]: Key4) -> Key {
+        Key { family: 4, words: [a, b, 0, 0, 0] }
     }
 
     #[inline(always)]
-    fn family(self) -> u32 {
-        match self {
-            Key::V4(_) => 4,
-            Key::V6(_) => 6,
-        }
+    pub fn v6(words: Key6) -> Key {
+        Key { family: 6, words }
+    }
+
+    #[inline(always)]
+    pub fn of(family: u32, tuple: &Tuple) -> Key {
+        if family == 4 { Key::v4(tuple.key4()) } else { Key::v6(tuple.key6()) }
     }
 
     #[inline(always)]
     fn place(self, seed: u64) -> Place {
-        match self {
-            Key::V4(key) => hash4(key, seed),
-            Key::V6(key) => hash6(key, seed),
-        }
+        let [a, b, ..] = self.words;
+        if self.family == 4 { hash4([a, b], seed) } else { hash6(self.words, seed) }
     }
 
     #[inline(always)]
     fn is_of(self, index: u32) -> bool {
-        match self {
-            Key::V4(key) => maps::flow4(index).is_some_and(|flow| has_key4(flow, key)),
-            Key::V6(key) => maps::flow6(index).is_some_and(|flow| has_key6(flow, key)),
+        let [a, b, ..] = self.words;
+        match self.family {
+            4 => maps::flow4(index).is_some_and(|flow| has_key4(flow, [a, b])),
+            _ => maps::flow6(index).is_some_and(|flow| has_key6(flow, self.words)),
         }
     }
 }
@@ -98,7 +100,7 @@ impl Key {
 /// The entry of a live flow with this key, or [`NONE`]. With `busy`, one that is being written counts too.
 #[inline(always)]
 pub fn find(key: Key, busy: bool) -> u32 {
-    let family = key.family();
+    let family = key.family;
     let (seed, mask) = maps::flow_table(family);
     let place = key.place(seed);
     for number in [place.first() & mask, place.second() & mask] {
@@ -328,19 +330,15 @@ pub fn end_at(s: &mut State, index: u32) -> u32 {
 
 #[inline(always)]
 fn write_key(index: u32, key: Key) {
+    let [a, b, ..] = key.words;
     // SAFETY: an entry of the table that is ours while it is busy.
     unsafe {
-        match key {
-            Key::V4(key) => {
-                if let Some(flow) = maps::flow4(index) {
-                    (&raw mut (*flow).key).write(key);
-                }
+        if key.family == 4 {
+            if let Some(flow) = maps::flow4(index) {
+                (&raw mut (*flow).key).write([a, b]);
             }
-            Key::V6(key) => {
-                if let Some(flow) = maps::flow6(index) {
-                    (&raw mut (*flow).key).write(key);
-                }
-            }
+        } else if let Some(flow) = maps::flow6(index) {
+            (&raw mut (*flow).key).write(key.words);
         }
     }
 }
