@@ -174,10 +174,10 @@ impl Session<'_> {
     }
 
     /// True for a name that another part of the configuration can bring. One that is like a name which is there was
-    /// meant to be that; and what is to have effect now has to be there.
+    /// meant to be that; and what is to have effect now has to be there, but for rules, which are invalid until then.
     fn may_come(&self, wanted: &Pending) -> bool {
         self.is_lenient()
-            && wanted.menu.effect != Effect::Enforced
+            && (wanted.menu.effect != Effect::Enforced || wanted.menu.ordered)
             && self.tree.renamed_port(&wanted.name).is_none()
             && !is_misspelt(&wanted.name, self.tree.candidates(wanted.target).iter().map(String::as_str))
     }

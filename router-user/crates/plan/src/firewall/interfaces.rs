@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use config::{Tree, Value};
 
+use super::matches::Fault;
 use super::rule::Is;
 use crate::ports::Ports;
 
@@ -107,8 +108,9 @@ impl<'a> Interfaces<'a> {
         self.lists.get(name).cloned()
     }
 
-    /// The interface of that name, or a kind of them; an error says why there is none.
-    pub fn named(&self, name: &str) -> Result<Set, String> {
+    /// The interface of that name, or a kind of them; an error says why there is none: it has no link here, or nothing
+    /// has that name at all.
+    pub fn named(&self, name: &str) -> Result<Set, Fault> {
         let kinds: &[&str] = match name {
             "dynamic" => return Ok(nothing()),
             "all-ethernet" => &["interface/ethernet"],
@@ -128,7 +130,16 @@ impl<'a> Interfaces<'a> {
                 "interface/sstp-client",
                 "interface/sstp-server",
             ],
-            _ => return self.index(name).map(|index| some([index].into())),
+            _ => {
+                let is_configured = self.tree.interface(name).is_some();
+                return self.index(name).map(|index| some([index].into())).map_err(|reason| {
+                    if is_configured {
+                        Fault::Invalid(reason)
+                    } else {
+                        Fault::Gap(format!("no interface {name}"))
+                    }
+                });
+            }
         };
         let names = kinds.iter().flat_map(|menu| self.tree.items(menu)).filter_map(|item| item.text("name"));
         Ok(some(names.filter_map(|name| self.index(&name).ok()).collect()))

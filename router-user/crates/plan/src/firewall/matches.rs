@@ -81,13 +81,13 @@ pub fn read(names: &Names<'_>, item: &Item, mut list: impl FnMut(&str) -> usize)
                         "failure: in/out-interface matcher not possible when interface ({interface}) is slave - use master instead ({bridge})"
                     )));
                 }
-                let set = names.interfaces.named(&interface).map_err(Fault::Invalid)?;
+                let set = names.interfaces.named(&interface)?;
                 let side = if name == "in-interface" { &mut m.input } else { &mut m.output };
                 side.push(Is { not: set.not != not, ..set });
             }
             "in-interface-list" | "out-interface-list" => {
                 let set = names.interfaces.list(&value.to_string());
-                let set = set.ok_or_else(|| Fault::Invalid(format!("no interface list {value}")))?;
+                let set = set.ok_or_else(|| Fault::Gap(format!("{name}: there is no {value}")))?;
                 let side = if name == "in-interface-list" { &mut m.input } else { &mut m.output };
                 side.push(Is { not: set.not != not, ..set });
             }

@@ -91,6 +91,14 @@ fn an_interface_that_is_not_there_makes_a_rule_invalid() {
 }
 
 #[test]
+fn what_a_rule_names_and_nothing_has_is_a_gap() {
+    let rules = "/ip firewall filter\nadd chain=forward in-interface=lan action=drop\nadd chain=forward out-interface-list=!TRUSTED action=drop";
+    let desired = plan(rules);
+    let gaps: Vec<_> = desired.gaps.iter().map(|gap| (gap.span.line, gap.what.as_str())).collect();
+    assert_eq!(gaps, [(6, "no interface lan"), (7, "out-interface-list: there is no TRUSTED")]);
+}
+
+#[test]
 fn what_is_not_built_is_a_gap_with_its_place() {
     let desired = plan(
         "/ip firewall filter\nadd chain=forward content=abc action=drop\nadd chain=forward action=tarpit protocol=tcp\nadd chain=forward",
