@@ -32,8 +32,8 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
         maps::write6(&mut facts.src, (u64::from(u32::from_ne_bytes([a, b, c, d])), 0));
         maps::write6(&mut facts.dst, (u64::from(u32::from_ne_bytes([e, f, g, h])), 0));
         let word = u16::from_be_bytes([high, low]);
-        facts.fragment =
-            fragment::PART * u8::from(word & 0x3fff != 0) | fragment::LATER * u8::from(word & 0x1fff != 0);
+        facts.fragment = (fragment::PART * u8::from(word & 0x3fff != 0))
+            | (fragment::LATER * u8::from(word & 0x1fff != 0));
         let l3_bytes = u32::from(first & 15) * 4;
         facts.length_bytes = emit::on_the_wire(packet, s, s.length, protocol, l3_bytes);
         source_mac(packet, s, facts);
