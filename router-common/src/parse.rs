@@ -185,6 +185,29 @@ pub fn extensions(
     Err(Reason::ExtensionHeaders)
 }
 
+/// Offset of the fragment header in a chain that [`extensions`] has found right, in bytes from the IPv6 header; 0 where
+/// there is none.
+#[inline(always)]
+pub fn fragment_header(first: u8, length: u32, mut load: impl FnMut(u32) -> Option<[u8; 8]>) -> u32 {
+    let mut protocol = first;
+    let mut offset = ipv6::HEADER_BYTES;
+    for _ in 0..MAX_EXTENSIONS {
+        if protocol == next::FRAGMENT {
+            return offset;
+        }
+        if !next::is_extension(protocol) || offset + 8 > length {
+            break;
+        }
+        let Some([following, count, ..]) = load(offset) else { break };
+        offset += match protocol {
+            next::AUTHENTICATION => (u32::from(count) + 2) * 4,
+            _ => (u32::from(count) + 1) * 8,
+        };
+        protocol = following;
+    }
+    0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +286,22 @@ mod tests {
             packet[21] ^= 1;
             assert_eq!(parse4(&mut packet[..length as usize - 1], length - 1), Err(Reason::MalformedHeader));
         }
+    }
+
+    #[test]
+    fn the_fragment_header_is_found_behind_others() {
+        let find = |first, headers: &[u8]| {
+            fragment_header(first, 40 + headers.len() as u32, |offset| {
+                let at = offset as usize - 40;
+                headers.get(at..at + 8)?.try_into().ok()
+            })
+        };
+        let fragment = [17, 0, 0, 1, 0, 0, 0, 9];
+        assert_eq!(find(44, &fragment), 40);
+        assert_eq!(find(60, &[[44, 0, 0, 0, 0, 0, 0, 0], fragment].concat()), 48);
+        assert_eq!(find(51, &[[44, 2, 0, 0, 0, 0, 0, 0], [0; 8], fragment].concat()), 56);
+        assert_eq!(find(60, &[17, 0, 0, 0, 0, 0, 0, 0]), 0);
+        assert_eq!(find(17, &[]), 0);
     }
 
     #[test]

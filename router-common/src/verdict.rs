@@ -86,6 +86,10 @@ numbered! {
         RuleError = 70, "rule-error";
         /// Masquerade, where the egress port has no address.
         NatNoAddress = 71, "nat-no-address";
+        /// A fragment that leaves parts of the upper layer's header to others (RFC 1858, 3; RFC 3128).
+        FragmentTiny = 72, "fragment-tiny";
+        /// A fragment over bytes that the first one had (RFC 1858, 4; RFC 5722): the rest of its packet goes as well.
+        FragmentOverlap = 73, "fragment-overlap";
 
         // `action=reject`, by `reject-with`: from `maps::image::REJECT_BASE` on.
         RejectNetwork = 80, "reject-network-unreachable";
@@ -122,7 +126,7 @@ impl Reason {
             13 | 14 | 40 | 41 | 53 | 60 => Stage::Parse,
             42 | 44 | 45 => Stage::Source,
             58 => Stage::TcEgress,
-            63..=71 => Stage::Track,
+            63..=73 => Stage::Track,
             _ => Stage::Route,
         }
     }

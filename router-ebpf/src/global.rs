@@ -10,7 +10,7 @@ use crate::flow;
 use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
-use crate::stage::{facts, icmp_error, nat, related, route, source, tcp_reset, track, translate};
+use crate::stage::{facts, fragment, icmp_error, nat, related, route, source, tcp_reset, track, translate};
 use crate::trace;
 
 /// Set in what [`walk`] gives where the chain of headers is right.
@@ -102,6 +102,8 @@ plain! {
     flow_open() = track::open;
     flow_commit() = track::commit;
     flow_fill(index, partner, direction) = track::fill;
+    fragment_find() = fragment::find;
+    fragment_note(fate) = fragment::note;
     nat_candidate(attempt) = nat::candidate;
     nat_destination() = nat::destination;
     nat_source() = nat::source;
@@ -127,6 +129,7 @@ pub mod xdp {
         xdp_forwarded(egress) = trace::forwarded;
         xdp_facts4() = facts::learn4;
         xdp_facts6() = facts::learn6;
+        xdp_fragment() = fragment::learn;
         xdp_track() = track::track;
         xdp_related() = related::track;
         xdp_segment() = track::segment;
@@ -167,6 +170,7 @@ pub mod tc {
         tc_forwarded(egress) = trace::forwarded;
         tc_facts4() = facts::learn4;
         tc_facts6() = facts::learn6;
+        tc_fragment() = fragment::learn;
         tc_track() = track::track;
         tc_related() = related::track;
         tc_segment() = track::segment;

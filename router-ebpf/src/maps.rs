@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use aya_ebpf::{
-    bindings::BPF_NOEXIST,
+    bindings::{BPF_ANY, BPF_NOEXIST},
     btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LruHashMap, PerCpuArray, ProgramArray},
     helpers::generated::bpf_get_smp_processor_id,
     macros::{btf_map, map},
@@ -14,6 +14,7 @@ use router_common::maps::{
     counter::{Counter, PortCounters, REASON_SLOTS},
     event::{EVENTS_BYTES, TraceFilter},
     flow::{BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, Side, Tracking},
+    fragment::{FRAGMENTS_MAX, First, FragmentKey},
     image::Cell,
     port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
@@ -71,6 +72,9 @@ static SIDES4: Array<Side, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
 static SIDES6: Array<Side, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static TRACKING: Array<Tracking, 2, MMAPABLE> = Array::new();
+
+#[btf_map]
+static FRAGMENTS: LruHashMap<FragmentKey, First, { FRAGMENTS_MAX as usize }> = LruHashMap::new();
 
 #[btf_map]
 static REASONS: PerCpuArray<Counter, { REASON_SLOTS as usize }> = PerCpuArray::new();
@@ -195,6 +199,17 @@ pub fn bucket(family: u32, index: u32) -> Option<*mut Bucket> {
         4 => BUCKETS4.get_ptr_mut(index),
         _ => BUCKETS6.get_ptr_mut(index),
     }
+}
+
+/// What became of the first fragment of a packet.
+#[inline(always)]
+pub fn fragment(key: &FragmentKey) -> Option<*mut First> {
+    FRAGMENTS.get_ptr_mut(key)
+}
+
+#[inline(always)]
+pub fn add_fragment(key: &FragmentKey, first: &First) -> bool {
+    FRAGMENTS.insert(key, first, BPF_ANY.into()).is_ok()
 }
 
 /// For the dead-man timer alone.

@@ -63,6 +63,7 @@ pub trait Packet: Copy {
     fn routed(self, s: &mut State, egress: u32);
     fn forwarded(self, s: &mut State, egress: u32);
     fn facts(self, s: &mut State) -> u32;
+    fn fragment(self, s: &mut State) -> u32;
     fn track(self, s: &mut State) -> u32;
     fn related(self, s: &mut State) -> u32;
     fn segment(self, s: &mut State) -> u32;

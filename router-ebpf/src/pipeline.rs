@@ -93,6 +93,10 @@ impl Exit {
         self.class() == Exit::HOST
     }
     #[inline(always)]
+    pub const fn is_drop(self) -> bool {
+        self.class() == Exit::DROP
+    }
+    #[inline(always)]
     pub const fn reason(self) -> u16 {
         self.0 as u16
     }

@@ -255,6 +255,11 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn fragment(self, s: &mut State) -> u32 {
+        global::tc_fragment(self.skb, s)
+    }
+
+    #[inline(always)]
     fn track(self, s: &mut State) -> u32 {
         global::tc_track(self.skb, s)
     }

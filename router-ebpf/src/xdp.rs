@@ -208,6 +208,11 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn fragment(self, s: &mut State) -> u32 {
+        global::xdp_fragment(self.ctx, s)
+    }
+
+    #[inline(always)]
     fn track(self, s: &mut State) -> u32 {
         global::xdp_track(self.ctx, s)
     }

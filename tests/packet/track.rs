@@ -269,10 +269,3 @@ fn half_open_flows_do_not_push_out_established_ones() {
     // Those that are there work on.
     forwarded(&mut rig, Hook::Xdp, &client(1, ACK, 1001, 5001));
 }
-
-#[test]
-fn a_later_fragment_without_its_first_is_dropped() {
-    let mut rig = tracking_router();
-    let fragment = from_host1().ip("192.0.2.2", "198.51.100.2").fragment(185, false).raw(17, &[7; 64]);
-    assert_eq!(rig.run(Hook::Xdp, "ether1", &fragment.bytes()).unwrap().reasons, ["fragment-unknown"]);
-}

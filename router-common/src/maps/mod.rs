@@ -6,6 +6,7 @@ pub mod control;
 pub mod counter;
 pub mod event;
 pub mod flow;
+pub mod fragment;
 pub mod handover;
 pub mod image;
 pub mod port;

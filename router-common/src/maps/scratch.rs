@@ -24,6 +24,7 @@ pub const STATE_WORDS: usize = 10;
 
 use crate::conntrack::tcp::Step;
 use crate::facts::Facts;
+use crate::maps::fragment::Fragment;
 use crate::tuple::Tuple;
 
 /// What the stages of the slow path know of the packet's connection.
@@ -105,10 +106,11 @@ pub struct Scratch {
     pub quote: [u8; 3 * 512],
     pub facts: Facts,
     pub work: Work,
+    pub fragment: Fragment,
     /// What the fast path hands to the slow one; the programs alone know what it means.
     pub state: [u64; STATE_WORDS],
 }
-crate::assert_size!(Scratch, 2144);
+crate::assert_size!(Scratch, 2272);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]

@@ -2,9 +2,10 @@
 //! it all. In RouterOS's order.
 
 use router_common::address::{Kind, kind4, kind6};
-use router_common::facts::{Facts, address_type, fragment};
+use router_common::facts::{Facts, address_type};
 use router_common::hash;
 use router_common::maps::flow::{INGRESS_SHIFT, KEY_MASK, NONE, decision, status, tracking};
+use router_common::maps::fragment::part;
 use router_common::maps::image::{chain, dimension};
 use router_common::maps::port::port_flag;
 use router_common::maps::route::{NextHop, kind};
@@ -38,20 +39,34 @@ pub fn run<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     if P::XDP && s.port_flags & port_flag::NO_METADATA != 0 {
         return Err(Exit::untouched());
     }
-    begin(packet, s)?;
-    raw(s, chain::RAW_PREROUTING)?;
-    Exit::unpack(packet.track(s))?;
-    tracked(s)?;
-    translate(s, chain::NAT_DSTNAT)?;
-    let Work { came, leaves, guard, .. } = &mut scratch(s)?.work;
-    if halves(&came.dst) != halves(&leaves.dst) {
-        *guard = guard.wrapping_add(epoch(&leaves.dst));
+    let fate = prerouting(packet, s);
+    if scratch(s)?.fragment.part == part::FIRST {
+        global::fragment_note(s, Exit::pack(fate));
+    }
+    fate
+}
+
+#[inline(always)]
+fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+    let is_later = begin(packet, s, false)?;
+    if !is_later {
+        raw(s, chain::RAW_PREROUTING)?;
+        Exit::unpack(packet.track(s))?;
+        tracked(s)?;
+        translate(s, chain::NAT_DSTNAT)?;
+        let Work { came, leaves, guard, .. } = &mut scratch(s)?.work;
+        if halves(&came.dst) != halves(&leaves.dst) {
+            *guard = guard.wrapping_add(epoch(&leaves.dst));
+        }
     }
     let exit = match destined(packet, s) {
         Ok(hop) if hop.kind != kind::LOCAL => {
             let facts = &mut scratch(s)?.facts;
             emit::may_forward(s, hop.kind, facts.ttl)?;
             facts.out_ifindex = hop.ifindex;
+            if is_later {
+                return follows(s, hop.ifindex);
+            }
             walk(s)?.change(1 << dimension::OUT);
             filter(s, chain::FILTER_FORWARD)?;
             translate(s, chain::NAT_SRCNAT)?;
@@ -62,10 +77,14 @@ pub fn run<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
         Err(exit) if exit.is_host() => exit,
         Err(exit) => return Err(exit),
     };
-    filter(s, chain::FILTER_INPUT)?;
-    store(s)?;
-    if exit == Exit::host(Reason::LocalDelivery) {
-        decide(s, decision::LOCAL)?;
+    if is_later {
+        follows(s, 0)?;
+    } else {
+        filter(s, chain::FILTER_INPUT)?;
+        store(s)?;
+        if exit == Exit::host(Reason::LocalDelivery) {
+            decide(s, decision::LOCAL)?;
+        }
     }
     if s.rewrite != 0 {
         Exit::unpack(packet.translate(s))?;
@@ -73,10 +92,34 @@ pub fn run<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     Err(exit)
 }
 
+/// A later fragment goes where its first went, 0 being the host, or nowhere.
+#[inline(always)]
+fn follows(s: &mut State, ifindex: u32) -> Result<(), Exit> {
+    if scratch(s)?.fragment.first.egress != ifindex {
+        return Err(Exit::drop(Reason::FragmentUnknown));
+    }
+    store(s)
+}
+
 /// What the host itself sends, on its way out of the port of [`Facts::out_ifindex`].
 #[inline(always)]
 pub fn output<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
-    begin(packet, s)?;
+    let fate = sent(packet, s);
+    if scratch(s)?.fragment.part == part::FIRST {
+        global::fragment_note(s, Exit::pack(fate));
+    }
+    fate?;
+    if s.rewrite != 0 {
+        Exit::unpack(packet.translate(s))?;
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn sent<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+    if begin(packet, s, true)? {
+        return store(s);
+    }
     let facts = &mut scratch(s)?.facts;
     (facts.in_ifindex, facts.out_ifindex) = (0, s.ingress);
     raw(s, chain::RAW_OUTPUT)?;
@@ -85,27 +128,30 @@ pub fn output<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     filter(s, chain::FILTER_OUTPUT)?;
     translate(s, chain::NAT_SRCNAT)?;
     scratch(s)?.work.status |= status::LOCAL;
-    store(s)?;
-    if s.rewrite != 0 {
-        Exit::unpack(packet.translate(s))?;
-    }
-    Ok(())
+    store(s)
 }
 
+/// Learns what there is to know of the packet. True where it is a later fragment, which fares as its first has.
 #[inline(always)]
-fn begin<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
-    let work = &mut scratch(s)?.work;
+fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit> {
+    let Scratch { work, fragment, .. } = scratch(s)?;
     (work.flags, work.status, work.mark, work.guard, work.port_from, work.port_to) = (0, 0, 0, 0, 0, 0);
+    fragment.part = part::NONE;
+    fragment.key.output = u8::from(output);
     rules::begin(s.scratch);
     Exit::unpack(packet.facts(s))?;
-    let Scratch { facts, work, .. } = scratch(s)?;
-    if facts.fragment & fragment::LATER != 0 {
-        return Err(Exit::drop(Reason::FragmentUnknown));
+    let Scratch { facts, work, fragment, .. } = scratch(s)?;
+    if facts.fragment != 0 {
+        Exit::unpack(packet.fragment(s))?;
+        if fragment.part == part::LATER {
+            Exit::unpack(global::fragment_find(s))?;
+            return Ok(true);
+        }
     }
     facts.src_type = address_type(facts, &facts.src);
     facts.dst_type = address_type(facts, &facts.dst);
     work.guard = epoch(&facts.src).wrapping_add(epoch(&facts.dst));
-    Ok(())
+    Ok(false)
 }
 
 /// The epoch that guards an address in dynamic lists.

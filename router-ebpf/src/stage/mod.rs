@@ -4,6 +4,7 @@ pub mod emit;
 pub mod facts;
 pub mod fast;
 pub mod firewall;
+pub mod fragment;
 pub mod handover;
 pub mod icmp_error;
 pub mod nat;

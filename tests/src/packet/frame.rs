@@ -62,6 +62,7 @@ pub struct Frame {
     dont_fragment: bool,
     more_fragments: bool,
     fragment_offset: u16,
+    identification: u16,
     options: Vec<u8>,
     /// IPv6 extension headers as bytes; the first next-header value, then the headers, whose own values are given.
     extensions: Vec<(u8, Vec<u8>)>,
@@ -83,6 +84,7 @@ pub fn on(port: &str, src: Mac, dst: Mac) -> Frame {
         dont_fragment: false,
         more_fragments: false,
         fragment_offset: 0,
+        identification: 0,
         options: Vec::new(),
         extensions: Vec::new(),
         window: WINDOW,
@@ -128,6 +130,17 @@ impl Frame {
     pub fn fragment(mut self, offset: u16, more: bool) -> Frame {
         (self.fragment_offset, self.more_fragments) = (offset, more);
         self
+    }
+    /// A fragment of the packet `id`; the offset is in units of eight bytes. With IPv6, behind what extension headers it
+    /// has so far.
+    pub fn part(mut self, id: u16, offset: u16, more: bool) -> Frame {
+        if let Ip::V6(..) = self.ip {
+            let [high, low] = (offset << 3 | u16::from(more)).to_be_bytes();
+            let [c, d] = id.to_be_bytes();
+            return self.extension(44, &[0, 0, high, low, 0, 0, c, d]);
+        }
+        self.identification = id;
+        self.fragment(offset, more)
     }
     /// IPv4 options; the length is a multiple of four.
     pub fn options(mut self, bytes: &[u8]) -> Frame {
@@ -256,6 +269,7 @@ impl Frame {
                 )
                 .expect("fits a header");
                 header.dont_fragment = self.dont_fragment;
+                header.identification = self.identification;
                 header.more_fragments = self.more_fragments;
                 header.fragment_offset = self.fragment_offset.try_into().expect("13 bits");
                 header.dscp = (self.tos >> 2).try_into().expect("6 bits");

@@ -1,0 +1,156 @@
+//! Fragments: the first one is judged as any packet, and what becomes of it is kept for the others.
+//!
+//! What they hide from the rules is dropped: first fragments without the whole header of the upper layer, and others that
+//! reach into bytes which the first had.
+
+use router_common::conntrack::other;
+use router_common::facts::fragment;
+use router_common::maps::flow::{status, tracking};
+use router_common::maps::fragment::{KEPT_TICKS, part};
+use router_common::maps::image::REJECT_BASE;
+use router_common::maps::scratch::Scratch;
+use router_common::parse;
+use router_common::verdict::Reason;
+use router_common::wire::ipv6::halves;
+
+use crate::packet::Packet;
+use crate::pipeline::{Exit, State};
+use crate::stage::rules;
+use crate::{flow, maps};
+
+/// The largest IP packet.
+const MOST_BYTES: u32 = 65535;
+
+/// Which part of which packet this is. 0, or an exit.
+#[inline(always)]
+pub fn learn<P: Packet>(packet: P, s: &mut State) -> u32 {
+    Exit::pack(read(packet, s))
+}
+
+#[inline(always)]
+fn read<P: Packet>(packet: P, s: &State) -> Result<(), Exit> {
+    let scratch = maps::scratch(P::SCRATCH).ok_or(Reason::Internal)?;
+    let settings = maps::tracking(s.now.generation).ok_or(Reason::Internal)?;
+    if settings.flags & tracking::ENABLED == 0 {
+        return Ok(());
+    }
+    let Scratch { facts, fragment, .. } = scratch;
+    let header = packet.load::<8>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
+    let (l3_bytes, more);
+    if s.family == 4 {
+        let [first, _, _, _, a, b, high, low] = header;
+        let word = u16::from_be_bytes([high, low]);
+        l3_bytes = u32::from(first & 15) * 4;
+        more = word & 0x2000 != 0;
+        fragment.offset_bytes = u32::from(word & 0x1fff) * 8;
+        fragment.key.id = u32::from(u16::from_ne_bytes([a, b]));
+        fragment.key.protocol = facts.protocol;
+    } else {
+        let [_, _, _, _, _, _, next, _] = header;
+        let at = parse::fragment_header(next, s.length, |offset| packet.load::<8>(s.l2_bytes + offset));
+        let [_, _, high, low, a, b, c, d] =
+            packet.load::<8>(s.l2_bytes + at).ok_or(Reason::MalformedHeader)?;
+        let word = u16::from_be_bytes([high, low]);
+        l3_bytes = at + 8;
+        more = word & 1 != 0;
+        fragment.offset_bytes = u32::from(word & 0xfff8);
+        fragment.key.id = u32::from_ne_bytes([a, b, c, d]);
+        fragment.key.protocol = 0;
+    }
+    fragment.bytes = s.length.wrapping_sub(l3_bytes);
+    maps::write6(&mut fragment.key.src, halves(&facts.src));
+    maps::write6(&mut fragment.key.dst, halves(&facts.dst));
+    fragment.key.port = s.ingress;
+    fragment.key.family = s.family as u8;
+    // RFC 8200, 4.5: all but the last have whole units of eight bytes, and nothing lies beyond the largest packet.
+    if l3_bytes >= s.length
+        || more && fragment.bytes & 7 != 0
+        || fragment.offset_bytes + s.length > MOST_BYTES + if s.family == 4 { 0 } else { l3_bytes }
+    {
+        return Err(Exit::drop(Reason::MalformedHeader));
+    }
+    let is_later = facts.fragment & fragment::LATER != 0;
+    let is_tiny = match is_later {
+        // The flags of TCP stand in the second unit.
+        true => facts.protocol == other::TCP && fragment.offset_bytes == 8,
+        false => facts.l4_offset == 0,
+    };
+    if is_tiny {
+        return Err(Exit::drop(Reason::FragmentTiny));
+    }
+    fragment.part = if is_later { part::LATER } else { part::FIRST };
+    Ok(())
+}
+
+/// A later fragment leaves as its first did. 0, or an exit.
+#[inline(always)]
+pub fn find(s: &mut State) -> u32 {
+    Exit::pack(follow(s))
+}
+
+#[inline(always)]
+fn follow(s: &State) -> Result<(), Exit> {
+    let Scratch { fragment, work, .. } = maps::scratch(s.scratch).ok_or(Reason::Internal)?;
+    let found = maps::fragment(&fragment.key).ok_or(Reason::FragmentUnknown)?;
+    // SAFETY: a map value; its words are whole whenever they are read.
+    fragment.first = unsafe { *found };
+    let first = &fragment.first;
+    if s.now.tick.wrapping_sub(first.since_tick) >= KEPT_TICKS {
+        return Err(Exit::drop(Reason::FragmentUnknown));
+    }
+    if fragment.offset_bytes < first.bytes {
+        // SAFETY: as above.
+        unsafe { (*found).reason = Reason::FragmentOverlap as u32 };
+        return Err(Exit::drop(Reason::FragmentOverlap));
+    }
+    if first.reason != 0 {
+        return Err(Exit::dropped(first.reason));
+    }
+    work.leaves = work.came;
+    maps::write6(&mut work.leaves.src, halves(&first.new_src));
+    maps::write6(&mut work.leaves.dst, halves(&first.new_dst));
+    // Rules and connections count one packet with all of its bytes.
+    let bytes = u64::from(fragment.bytes);
+    if first.generation == s.now.generation {
+        rules::count_path(first.path, 0, bytes);
+    }
+    if let Some(entry) = maps::entry(s.family, first.index) {
+        let word = flow::word(entry);
+        if flow::life(word) == status::LIVE && (word >> status::VERSION_SHIFT) as u32 == first.version {
+            // SAFETY: an entry of the table; single words.
+            unsafe {
+                (*entry).last_tick = s.now.tick;
+                (*entry).bytes = (*entry).bytes.wrapping_add(bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what became of a first fragment: 0, it has been let through, or an exit.
+#[inline(always)]
+pub fn note(s: &mut State, fate: u32) -> u32 {
+    let Some(Scratch { fragment, work, facts, .. }) = maps::scratch(s.scratch) else { return 0 };
+    let first = &mut fragment.first;
+    first.reason = match Exit::unpack(fate) {
+        Ok(()) => 0,
+        Err(exit) if exit.is_host() => 0,
+        // One answer to one packet.
+        Err(exit) if exit.is_drop() && exit.reason() >= REJECT_BASE => Reason::FilterDrop as u32,
+        Err(exit) if exit.is_drop() => u32::from(exit.reason()),
+        Err(_) => return 0,
+    };
+    maps::write6(&mut first.new_src, halves(&work.leaves.src));
+    maps::write6(&mut first.new_dst, halves(&work.leaves.dst));
+    first.egress = facts.out_ifindex;
+    first.since_tick = s.now.tick;
+    first.bytes = fragment.bytes;
+    first.index = work.index;
+    first.version = maps::entry(s.family, work.index)
+        .map_or(0, |entry| (flow::word(entry) >> status::VERSION_SHIFT) as u32);
+    first.generation = 0;
+    if let Some(path) = rules::path(s.scratch, s.now.generation) {
+        (first.path, first.generation) = (path, s.now.generation);
+    }
+    u32::from(maps::add_fragment(&fragment.key, first))
+}
