@@ -1,6 +1,7 @@
 //! Scenarios: the real `routerd` between real hosts, in network namespaces.
 
 mod change;
+mod firewall;
 mod forward;
 mod host;
 mod icmp;

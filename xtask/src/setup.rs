@@ -20,11 +20,14 @@ const DEBIAN_PAIR: [&str; 4] = ["rustc-web", "rust-web-src", "cargo-web", "llvm-
 const DEBIAN_LINKER: [&str; 4] = ["build-essential", "pkg-config", "zlib1g-dev", "libzstd-dev"];
 /// Program -> Debian package.
 const DEMO: [(&str, &str); 3] = [("ip", "iproute2"), ("ethtool", "ethtool"), ("ping", "iputils-ping")];
-const TEST: [(&str, &str); 12] = [
+const TEST: [(&str, &str); 15] = [
     ("nft", "nftables"),
     ("tcpdump", "tcpdump"),
     ("iperf3", "iperf3"),
     ("curl", "curl"),
+    ("dig", "bind9-dnsutils"),
+    ("nmap", "nmap"),
+    ("traceroute", "traceroute"),
     ("bpftool", "bpftool"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),

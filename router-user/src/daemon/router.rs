@@ -268,7 +268,7 @@ fn gap_errors(gaps: &[Gap]) -> config::Errors {
 }
 
 fn not_built(gap: &Gap) -> String {
-    format!("{} is not built yet", gap.what)
+    if gap.is_unknown { gap.what.clone() } else { format!("{} is not built yet", gap.what) }
 }
 
 /// `*1A`, as RouterOS prints it.

@@ -36,12 +36,16 @@ pub fn is_emulated() -> bool {
     std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("QEMU TCG"))
 }
 
+pub mod bulk;
 pub mod daemon;
+pub mod dns;
 pub mod netns;
 pub mod topology;
 pub mod traffic;
 
+pub use bulk::Bulk;
 pub use daemon::{Daemon, ctl, ctl_json, routerctl};
+pub use dns::DnsServer;
 pub use netns::Netns;
 pub use topology::Lab;
 pub use traffic::{Delivery, HttpServer, UdpStream, http_get, ping};

@@ -169,7 +169,7 @@ fn receive(socket: &UdpSocket, stop: &AtomicBool, sent: &AtomicU64) -> Delivery 
     }
 }
 
-fn unspecified(like: IpAddr) -> IpAddr {
+pub(crate) fn unspecified(like: IpAddr) -> IpAddr {
     match like {
         IpAddr::V4(_) => IpAddr::from([0, 0, 0, 0]),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -39,7 +39,7 @@ pub struct Desired {
     pub firewall: Firewall,
 }
 
-/// An item that is not in force because something of it is not built, or not possible on this host.
+/// An item that is not in force because something of it is not built, not there, or not possible on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// `/ip/firewall/filter`
@@ -48,8 +48,10 @@ pub struct Gap {
     pub item: u32,
     /// Where it was configured.
     pub span: Span,
-    /// The property or value.
+    /// The property or value that is not built, or the whole reason.
     pub what: String,
+    /// Whether it names what nothing has: RouterOS refuses such an item.
+    pub is_unknown: bool,
 }
 
 /// A configured item that has no effect at the moment.

@@ -104,7 +104,16 @@ impl<'a> Plan<'a> {
             item: item.id().0,
             span: item.span().unwrap_or_default(),
             what: what.to_owned(),
+            is_unknown: false,
         });
+    }
+
+    /// A gap for a whole reason: what the item names is not there.
+    fn unknown(&mut self, menu: &str, item: &Item, reason: &str) {
+        self.gap(menu, item, reason);
+        if let Some(gap) = self.desired.gaps.last_mut() {
+            gap.is_unknown = true;
+        }
     }
 
     fn inactive(&mut self, menu: &str, item: &Item, reason: impl Into<String>) {

@@ -108,9 +108,9 @@ impl<'a> Interfaces<'a> {
         self.lists.get(name).cloned()
     }
 
-    /// The interface of that name, or a kind of them; an error says why there is none: it has no link here, or nothing
-    /// has that name at all.
-    pub fn named(&self, name: &str) -> Result<Set, Fault> {
+    /// The interface that an argument names, or a kind of them; an error says why there is none: it has no link here, or
+    /// nothing has that name at all.
+    pub fn named(&self, argument: &str, name: &str) -> Result<Set, Fault> {
         let kinds: &[&str] = match name {
             "dynamic" => return Ok(nothing()),
             "all-ethernet" => &["interface/ethernet"],
@@ -133,11 +133,7 @@ impl<'a> Interfaces<'a> {
             _ => {
                 let is_configured = self.tree.interface(name).is_some();
                 return self.index(name).map(|index| some([index].into())).map_err(|reason| {
-                    if is_configured {
-                        Fault::Invalid(reason)
-                    } else {
-                        Fault::Gap(format!("no interface {name}"))
-                    }
+                    if is_configured { Fault::Invalid(reason) } else { Fault::unknown(argument) }
                 });
             }
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use config::Value;
+use config::{Error, Value};
 
 use super::matches::addresses;
 use super::rule::{AddressList, name_number};
@@ -40,6 +40,12 @@ impl Lists {
         for item in plan.tree.items(menu).filter(|item| !item.is_disabled()) {
             let Some(Value::Text(name)) = item.value("list") else { continue };
             let whole = item.value("address").and_then(|value| addresses(value, v6));
+            let text = item.text("address").unwrap_or_default();
+            if whole.is_none() && !is_host_name(&text) {
+                let message = format!("failure: {text} is not a valid dns name");
+                plan.errors.push(Error::new(item.span().unwrap_or_default(), message));
+                continue;
+            }
             let (Some(range), None) = (whole, item.value("timeout")) else {
                 let what = if whole.is_some() { "timeout" } else { "a name instead of an address" };
                 plan.gap(menu, item, what);
@@ -51,6 +57,34 @@ impl Lists {
         }
         for (list, entries) in self.lists.iter_mut().zip(entries) {
             list.entries = Arc::new(entries);
+        }
+    }
+}
+
+/// Whether it is a name that can have addresses (RFC 1123, 2.1). What looks like an address is none (RFC 3696, 2).
+fn is_host_name(text: &str) -> bool {
+    let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
+    let fine = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let numeric = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 254 && labels.clone().all(fine) && labels.next_back().is_some_and(|last| !numeric(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_bad_addresses() {
+        for name in ["example.com", "example.com.", "a-b.c1", "router", "_sip.example.org", "1.example"] {
+            assert!(is_host_name(name), "{name}");
+        }
+        for other in
+            ["192.0.2.9-192.0.2.1", "192.0.2.256", "192.0.2.0/33", "", ".", "a..b", "a b.c", "2001:db8::g"]
+        {
+            assert!(!is_host_name(other), "{other}");
         }
     }
 }

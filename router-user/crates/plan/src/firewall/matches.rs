@@ -18,8 +18,17 @@ pub enum Fault {
     Error(String),
     /// Not built yet.
     Gap(String),
+    /// It names what nothing has.
+    Unknown(String),
     /// What it speaks of is not there: it matches nothing.
     Invalid(String),
+}
+
+impl Fault {
+    /// What RouterOS says at the console.
+    pub fn unknown(argument: &str) -> Fault {
+        Fault::Unknown(format!("input does not match any value of {argument}"))
+    }
 }
 
 /// What the matchers of one family speak of.
@@ -81,13 +90,13 @@ pub fn read(names: &Names<'_>, item: &Item, mut list: impl FnMut(&str) -> usize)
                         "failure: in/out-interface matcher not possible when interface ({interface}) is slave - use master instead ({bridge})"
                     )));
                 }
-                let set = names.interfaces.named(&interface)?;
+                let set = names.interfaces.named(name, &interface)?;
                 let side = if name == "in-interface" { &mut m.input } else { &mut m.output };
                 side.push(Is { not: set.not != not, ..set });
             }
             "in-interface-list" | "out-interface-list" => {
                 let set = names.interfaces.list(&value.to_string());
-                let set = set.ok_or_else(|| Fault::Gap(format!("{name}: there is no {value}")))?;
+                let set = set.ok_or_else(|| Fault::unknown(name))?;
                 let side = if name == "in-interface-list" { &mut m.input } else { &mut m.output };
                 side.push(Is { not: set.not != not, ..set });
             }

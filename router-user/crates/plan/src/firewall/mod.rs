@@ -137,6 +137,10 @@ fn table(
                 plan.gap(menu, item, &what);
                 continue;
             }
+            Err(Fault::Unknown(reason)) => {
+                plan.unknown(menu, item, &reason);
+                continue;
+            }
             Err(Fault::Invalid(reason)) => {
                 plan.inactive(menu, item, reason);
                 continue;
