@@ -5,6 +5,7 @@ mod explain;
 mod offline;
 mod plane;
 mod remote;
+mod rules;
 mod show;
 mod trace;
 

@@ -8,5 +8,6 @@ mod icmp;
 mod listing;
 mod oracle;
 mod refuse;
+mod seeing;
 mod support;
 mod survive;

@@ -234,6 +234,16 @@ pub enum MapKind {
     Locals,
     /// Pinned maps, programs and links
     Objects,
+    /// Rules in force with their counters
+    Rules,
+    /// Connections whose addresses or ports are translated
+    Nat,
+    /// Dynamic members of address lists
+    Lists,
+    /// Tracked connections of both families, and how their packets are decided
+    Connections,
+    /// Which rules count the packets of the fast path
+    Paths,
 }
 
 #[derive(Args, Debug)]

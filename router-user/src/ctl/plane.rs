@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::routerctl::{Common, Map, MapKind};
+use crate::ctl::rules::{self, Known};
 use crate::ctl::{show, target};
 
 pub fn open(common: &Common) -> anyhow::Result<Inspector> {
@@ -56,6 +57,7 @@ fn cell(value: &Value) -> String {
 
 pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
     let plane = open(common)?;
+    let known = || anyhow::Ok(Known::ask(&target(common)?.1.socket()));
     let mut rows = match map.what {
         MapKind::Ports => rows(plane.ports()?)?,
         MapKind::Images => rows(plane.images())?,
@@ -66,6 +68,11 @@ pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
         MapKind::Routes => rows(plane.routes())?,
         MapKind::Locals => rows(plane.locals()?)?,
         MapKind::Objects => rows(plane.objects()?)?,
+        MapKind::Rules => rules::rules(&plane, &known()?)?,
+        MapKind::Nat => rules::connections(&plane, true)?,
+        MapKind::Lists => rules::lists(&plane, &known()?)?,
+        MapKind::Connections => rules::connections(&plane, false)?,
+        MapKind::Paths => rules::paths(&plane, &known()?)?,
     };
     rows.retain(|row| map.filter.iter().all(|text| row_text(row).contains(text.as_str())));
     let control = (map.what == MapKind::Images).then(|| plane.control());

@@ -1,21 +1,55 @@
 //! What `print`, `find` and `get` know beside the configuration: rows that the host has by itself, and the state of the
 //! configured ones. A snapshot, so that a script can look at it from its own thread.
 
+mod connections;
+mod firewall;
+mod members;
+
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use config::{Item, Row, Rows};
-use kernel::{Scope, SeenNeighbor, SeenRoute, View};
+use kernel::{SeenNeighbor, SeenRoute, View};
 use plan::desired::{Address, Desired, PROTOCOL, RouteKind, TABLE_MAIN};
 use plan::facts::{HostFacts, HostLink};
 
 use crate::daemon::resources::Resources;
 
+pub use firewall::{Firewall, act};
+
+/// What is to be looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub host: kernel::Scope,
+    pub firewall: firewall::Scope,
+}
+
+impl Scope {
+    /// True where a look of this scope shows all that another would.
+    pub fn holds(self, other: Scope) -> bool {
+        self.host.holds(other.host) && self.firewall.holds(other.firewall)
+    }
+
+    /// What a line can mean. A table of routes is large, and so is one of connections: they are read where they may be
+    /// asked for.
+    pub fn of_line(line: &str) -> Scope {
+        let host = kernel::Scope {
+            routes: line.contains("ro"),
+            neighbors: line.contains("ar") || line.contains("ne"),
+        };
+        Scope { host, firewall: firewall::Scope::of_line(line) }
+    }
+}
+
 /// What of the host a menu shows; None for menus that show nothing of it.
 pub fn scope_of(menu: &str) -> Option<Scope> {
+    let host = |routes, neighbors| Scope { host: kernel::Scope { routes, neighbors }, ..Scope::default() };
     match menu {
-        "ip/route" | "ipv6/route" => Some(Scope { routes: true, neighbors: false }),
-        "ip/arp" | "ipv6/neighbor" => Some(Scope { routes: false, neighbors: true }),
+        "ip/route" | "ipv6/route" => Some(host(true, false)),
+        "ip/arp" | "ipv6/neighbor" => Some(host(false, true)),
+        _ if menu.contains("/firewall/") => {
+            Some(Scope { firewall: firewall::Scope::of_menu(menu), ..Scope::default() })
+        }
         "ip/address" | "ipv6/address" | "interface" => Some(Scope::default()),
         "system/resource" | "system/clock" | "system/routerboard" | "system/package" => {
             Some(Scope::default())
@@ -37,6 +71,7 @@ pub struct Live {
     names: BTreeMap<u32, String>,
     /// Addresses that we made.
     addresses: Vec<Address>,
+    firewall: Firewall,
     /// Menu and id.
     inactive: HashSet<(String, u32)>,
     /// Columns of the terminal that is printed on.
@@ -44,14 +79,23 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(facts: HostFacts, view: View, resources: Resources, desired: Option<&Desired>) -> Live {
-        let mut live = Live { facts, view, resources, ..Live::default() };
+    pub fn new(
+        facts: HostFacts,
+        view: View,
+        resources: Resources,
+        firewall: Firewall,
+        desired: Option<&Desired>,
+    ) -> Live {
+        let mut live = Live { facts, view, resources, firewall, ..Live::default() };
         if let Some(desired) = desired {
             live.names = desired.links.iter().map(|link| (link.ifindex, link.name.clone())).collect();
             live.addresses.clone_from(&desired.addresses);
-            let inactive = desired.inactive.iter();
+            let inactive = desired.inactive.iter().map(|item| (item.menu.as_str(), item.item));
+            // What can't be in force is shown as what is not.
+            let gaps = desired.gaps.iter().map(|gap| (gap.menu.as_str(), gap.item));
+            let both = inactive.chain(gaps);
             live.inactive =
-                inactive.map(|item| (item.menu.trim_start_matches('/').to_owned(), item.item)).collect();
+                both.map(|(menu, item)| (menu.trim_start_matches('/').to_owned(), item)).collect();
         }
         live
     }
@@ -217,7 +261,7 @@ impl Rows for Live {
             "ip/arp" => self.neighbors(true),
             "ipv6/neighbor" => self.neighbors(false),
             "system/package" => vec![row("", self.resources.package())],
-            _ => Vec::new(),
+            _ => self.firewall.rows(menu),
         }
     }
 
@@ -260,7 +304,7 @@ impl Rows for Live {
                     |name: &str| item.menu().status(name).or_else(|| item.menu().property(name)).is_some();
                 values.into_iter().filter(|(name, _)| known(name)).collect()
             }
-            _ => Vec::new(),
+            _ => self.firewall.values(item),
         };
         values.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
     }
@@ -272,7 +316,7 @@ impl Rows for Live {
 
 fn row(flags: &str, values: Vec<(&'static str, String)>) -> Row {
     let values = values.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-    Row { flags: flags.to_owned(), values }
+    Row { flags: flags.to_owned(), values, ..Row::default() }
 }
 
 /// `RTPROT_KERNEL` of linux/rtnetlink.h: routes that come with an address, and are shown with it.
@@ -386,7 +430,7 @@ mod tests {
             neighbors: vec![neighbor],
             ..View::default()
         };
-        Live::new(facts, view, Resources::default(), None)
+        Live::new(facts, view, Resources::default(), Firewall::default(), None)
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn past(history: &[Meta]) -> Vec<Row> {
             let time = time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
             values.push(("time".to_owned(), time.to_string()));
         }
-        Row { flags: flags.to_owned(), values }
+        Row { flags: flags.to_owned(), values, ..Row::default() }
     });
     rows.collect()
 }

@@ -1,10 +1,10 @@
 //! Requests from the control socket.
 
 use config::{ExportOptions, Numbers, Tree};
-use kernel::Scope;
 use management::protocol::{Answer, Applied, Apply, Export, Failure, Format, Manner, Printed, Request, Text};
 use management::store::{Source, fingerprint};
 
+use crate::daemon::live::Scope;
 use crate::daemon::past::{self, WithPast};
 use crate::daemon::router::{Change, Router, Trial};
 use crate::daemon::scripts::With;
@@ -111,10 +111,7 @@ impl Router {
             return self.step(word).await.map(Answer::Text);
         }
         let mut tree = self.tree.clone();
-        // A table of routes is large: it is read where a line can mean it.
-        let scope =
-            Scope { routes: line.contains("ro"), neighbors: line.contains("ar") || line.contains("ne") };
-        let mut live = self.look(scope).await.map_err(failed)?;
+        let mut live = self.look(Scope::of_line(line)).await.map_err(failed_change)?;
         live.width = width;
         let mut numbers = self.numbers_of(session);
         let live = WithPast(With(live, &self.setup.scripts), &self.store);
@@ -135,6 +132,9 @@ impl Router {
             };
             let applied = self.change(change).await.map_err(failed_change)?;
             tracing::info!(version = applied.version, "command: {}", line.trim());
+        }
+        for act in &output.acts {
+            self.act(act).map_err(failed_change)?;
         }
         Ok(match output.rows {
             Some(rows) => Answer::Printed(Printed { text: output.text, rows, again_ms: output.again_ms }),

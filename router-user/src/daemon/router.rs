@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use config::{Numbers, Tree};
+use config::{Act, Numbers, Tree};
 use dataplane::{Dataplane, Pulse};
-use kernel::{Kernel, Scope};
+use kernel::Kernel;
 use management::protocol::{Applied, Format};
 use management::status::{Kept, RouteCache};
 use management::store::{Commit, Pending, Source, Store};
@@ -16,7 +16,7 @@ use management::{Instance, Paths};
 use plan::Desired;
 use plan::desired::Gap;
 
-use crate::daemon::live::Live;
+use crate::daemon::live::{self, Firewall, Live, Scope};
 use crate::daemon::resources::{Resources, Ticks};
 use crate::daemon::scripts::{self, Scripts};
 use crate::daemon::transaction;
@@ -82,11 +82,17 @@ pub enum Trial {
 
 impl Router {
     /// The host at this moment, as listings and scripts see it.
-    pub async fn look(&mut self, scope: Scope) -> Result<Live, kernel::Error> {
+    pub async fn look(&mut self, scope: Scope) -> anyhow::Result<Live> {
         let facts = self.kernel.facts(&self.setup.ports).await?;
-        let view = self.kernel.view(scope).await?;
+        let view = self.kernel.view(scope.host).await?;
         let resources = Resources::read(&mut self.ticks, &self.setup.paths.state);
-        Ok(Live::new(facts, view, resources, self.desired.as_ref()))
+        let firewall = Firewall::look(self.plane.inspect(), scope.firewall, &self.tree)?;
+        Ok(Live::new(facts, view, resources, firewall, self.desired.as_ref()))
+    }
+
+    /// Does what a command asks for beside the configuration.
+    pub fn act(&mut self, act: &Act) -> anyhow::Result<()> {
+        live::act(&mut self.plane, act).with_context(|| format!("/{} {}", act.menu, act.verb))
     }
 
     /// Makes a configuration the current one, as a whole or not at all.
@@ -138,6 +144,9 @@ impl Router {
             scripts::Task::Step { word, reply } => {
                 // A script that has ended needs no answer.
                 let _ = reply.send(self.step(&word).await.map_err(|failure| failure.message));
+            }
+            scripts::Task::Act { act, reply } => {
+                let _ = reply.send(self.act(&act).map_err(|error| format!("failure: {error:#}")));
             }
         }
     }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::script::{Globals, Limits, Rights, Script, Start, Variables};
-use config::{Errors, Tree};
+use config::{Act, Errors, Tree};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -117,6 +117,11 @@ pub enum Task {
     Step {
         word: String,
         reply: oneshot::Sender<Result<String, String>>,
+    },
+    /// What a command asks for beside the configuration.
+    Act {
+        act: Act,
+        reply: oneshot::Sender<Result<(), String>>,
     },
 }
 

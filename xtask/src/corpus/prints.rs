@@ -100,7 +100,11 @@ fn number(line: &str) -> Option<(usize, &str)> {
 
 fn settings(lines: &[String]) -> Row {
     let pairs = lines.iter().filter_map(|line| line.split_once(": "));
-    Row { flags: String::new(), values: pairs.map(|(n, v)| (n.trim().to_owned(), v.to_owned())).collect() }
+    Row {
+        flags: String::new(),
+        values: pairs.map(|(n, v)| (n.trim().to_owned(), v.to_owned())).collect(),
+        ..Row::default()
+    }
 }
 
 /// `print detail` and `terse`: a number, flags, an optional comment, and pairs.
@@ -140,7 +144,7 @@ fn record(menu: &schema::Menu, text: &str) -> Row {
     let head = text.get(..begins.first().copied().unwrap_or(text.len())).unwrap_or_default();
     let (flags, comment) = head.split_once(";;; ").unwrap_or((head, ""));
     let flags = flags.split_whitespace().collect();
-    let mut row = Row { flags, values: Vec::new() };
+    let mut row = Row { flags, ..Row::default() };
     if !comment.is_empty() {
         row.values.push(("comment".into(), comment.trim().to_owned()));
     }
@@ -179,7 +183,7 @@ fn table(lines: &[String]) -> Vec<Row> {
         let first = columns.first().map_or(line.len(), |(begin, ..)| *begin);
         let flags: String =
             line.get(offset..first.min(line.len())).unwrap_or_default().split_whitespace().collect();
-        let mut row = Row { flags, values: Vec::new() };
+        let mut row = Row { flags, ..Row::default() };
         if let Some(comment) = comment.take() {
             row.values.push(("comment".into(), comment));
         }

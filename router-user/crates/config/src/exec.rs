@@ -1,6 +1,7 @@
 //! Statements -> changes of the tree. A session goes through a script statement by statement, notes what each one
 //! does on this host, and collects every error with its place.
 
+mod act;
 mod add;
 mod apply;
 mod check;
@@ -17,7 +18,7 @@ use crate::schema::{self, Effect, Menu, Property};
 use crate::script::{Globals, Limits, Nowhere, Script, State, Stop, Value, is_scripted};
 use crate::tree::{Changes, INTERFACES, Item, ItemId, Tree};
 use crate::types::{Target, Type};
-use crate::{ImportOptions, Note, Statement as Report, Status};
+use crate::{Act, ImportOptions, Note, Statement as Report, Status};
 
 /// What a statement yields.
 #[derive(Clone, Debug)]
@@ -78,6 +79,7 @@ pub(crate) struct Session<'a> {
     /// Milliseconds until `print` is to be run again.
     pub again: Option<u64>,
     pub changed: bool,
+    pub acts: Vec<Act>,
     pub options: ImportOptions,
     /// By menu: the items in the order of the last `print`, which is what numbers mean.
     pub(crate) printed: HashMap<usize, Vec<ItemId>>,
@@ -109,6 +111,7 @@ pub(crate) struct Ended {
     pub rows_out: Option<serde_json::Value>,
     pub again: Option<u64>,
     pub changed: bool,
+    pub acts: Vec<Act>,
     pub failed: usize,
 }
 
@@ -135,6 +138,7 @@ impl<'a> Session<'a> {
             rows_out: None,
             again: None,
             changed: false,
+            acts: Vec::new(),
             options: ImportOptions::default(),
             printed: HashMap::new(),
             console: false,
@@ -156,8 +160,8 @@ impl<'a> Session<'a> {
     }
 
     pub fn end(self) -> Ended {
-        let Session { errors, reports, notes, out, rows_out, again, changed, failed, .. } = self;
-        Ended { errors, reports, notes, out, rows_out, again, changed, failed }
+        let Session { errors, reports, notes, out, rows_out, again, changed, acts, failed, .. } = self;
+        Ended { errors, reports, notes, out, rows_out, again, changed, acts, failed }
     }
 
     /// Runs a script, then looks up the names that weren't known when they were used.
@@ -355,6 +359,10 @@ impl<'a> Session<'a> {
         }
         let mut last = Operand::Nothing;
         for (n, command) in meaning.commands.into_iter().enumerate() {
+            if self.console && act::is_act(&command) {
+                self.act(&command)?;
+                continue;
+            }
             if command.menu.command(&command.verb).is_some() {
                 let reason = format!("{} is done once and not part of the configuration", command.verb);
                 self.note(span, &menu.path, reason.clone());

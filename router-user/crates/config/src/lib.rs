@@ -111,6 +111,22 @@ pub struct Output {
     pub changed: bool,
     /// What was taken differently, or has no effect on this host.
     pub notes: Vec<Note>,
+    /// What the router has to do beside.
+    pub acts: Vec<Act>,
+}
+
+/// What a command asks of the router that is no part of the configuration: counters that begin at zero again,
+/// connections that end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// `ip/firewall/filter`
+    pub menu: String,
+    /// `reset-counters`
+    pub verb: String,
+    /// Configured items that it is about.
+    pub items: Vec<ItemId>,
+    /// Others that it is about.
+    pub rows: Vec<Row>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,7 +205,7 @@ pub fn run_numbered(
     session.printed = std::mem::take(&mut numbers.0);
     let last = session.run(command);
     numbers.0 = std::mem::take(&mut session.printed);
-    let exec::Ended { errors, notes, mut out, rows_out, again, changed, .. } = session.end();
+    let exec::Ended { errors, notes, mut out, rows_out, again, changed, acts, .. } = session.end();
     if !errors.is_empty() {
         return Err(Errors(errors));
     }
@@ -211,5 +227,5 @@ pub fn run_numbered(
     if changed {
         *tree = next;
     }
-    Ok(Output { text: out, rows: rows_out, again_ms: again, changed, notes })
+    Ok(Output { text: out, rows: rows_out, again_ms: again, changed, notes, acts })
 }

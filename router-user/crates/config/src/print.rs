@@ -52,10 +52,18 @@ pub trait Rows {
 /// One such row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
+    /// Tells it from the other rows of its menu as long as it exists; None: its place among them does. Below
+    /// [`Row::IDS`].
+    pub id: Option<u32>,
     /// Flag letters: `D`, `DAc`.
     pub flags: String,
     /// Property name and text; names that the menu doesn't have are not shown.
     pub values: Vec<(String, String)>,
+}
+
+impl Row {
+    /// Ids that rows may choose from.
+    pub const IDS: u32 = 0xF000_0000 - OTHERS;
 }
 
 /// A row knows itself.
@@ -75,8 +83,12 @@ impl Rows for Row {
 
 /// The rows of a menu that are not configured, as items with ids of their own.
 pub(crate) fn others(menu: &'static Menu, rows: &dyn Rows) -> Vec<(Item, Row)> {
-    let rows = rows.rows(&menu.path).into_iter().zip(OTHERS..);
-    rows.map(|(row, id)| (Item::transient(menu, ItemId(id), &row.values), row)).collect()
+    let rows = rows.rows(&menu.path).into_iter().zip(0..);
+    rows.map(|(row, place)| {
+        let id = ItemId(OTHERS + row.id.unwrap_or(place) % Row::IDS);
+        (Item::transient(menu, id, &row.values), row)
+    })
+    .collect()
 }
 
 /// True for the id of an item that is not configured.

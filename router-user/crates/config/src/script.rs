@@ -145,7 +145,7 @@ impl Script {
         session.console = true;
         self.statements_of(&mut session)?;
         let Ended { out, changed, notes, .. } = session.end();
-        Ok(Output { text: out, rows: None, again_ms: None, changed, notes })
+        Ok(Output { text: out, changed, notes, ..Output::default() })
     }
 }
 

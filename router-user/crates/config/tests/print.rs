@@ -11,6 +11,7 @@ impl Rows for Live {
         }
         let value = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         vec![Row {
+            id: None,
             flags: "D".into(),
             values: vec![value("address", "198.51.100.7/24"), value("interface", "ether9")],
         }]
@@ -222,10 +223,12 @@ impl Rows for Routes {
         let value = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         match menu {
             "ip/route" => vec![Row {
+                id: None,
                 flags: "DAc".into(),
                 values: vec![value("dst-address", "192.0.2.0/24"), value("gateway", "ether1")],
             }],
             "log" => vec![Row {
+                id: None,
                 flags: String::new(),
                 values: vec![
                     value("time", "10:00:00"),

@@ -133,6 +133,16 @@ pub struct RuleCount {
     pub bytes: u64,
 }
 
+/// A dynamic member of an address list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// See `plan::firewall::rule::name_number`.
+    pub list: u32,
+    pub address: IpAddr,
+    /// Seconds until it is none any more; None: it stays.
+    pub left_s: Option<u32>,
+}
+
 impl Inspector {
     /// Opens the pinned state below `bpffs` (`/sys/fs/bpf/routerd/<instance>`). State of another version's ABI can't
     /// be read and counts as not loaded.
@@ -178,6 +188,22 @@ impl Inspector {
 
     pub(crate) fn known_rules(&self) -> Vec<Known> {
         image::rules::known(&self.maps.images.read(image::slot(self.maps.pulse().generation())))
+    }
+
+    /// The same, as they are to be shown; those whose time is over are not.
+    pub fn members(&self) -> Result<Vec<Member>, Error> {
+        let now = self.maps.pulse().read().tick;
+        let alive = self.listed()?.into_iter().filter(|(_, listed)| listed.until_tick > now);
+        Ok(alive
+            .map(|(key, listed)| Member {
+                list: key.list,
+                address: match (key.family, key.address.first_chunk::<4>()) {
+                    (4, Some(v4)) => Ipv4Addr::from(*v4).into(),
+                    _ => Ipv6Addr::from(key.address).into(),
+                },
+                left_s: (listed.until_tick != u32::MAX).then(|| listed.until_tick - now),
+            })
+            .collect())
     }
 
     /// Dynamic members of address lists.

@@ -9,6 +9,7 @@ mod control;
 mod error;
 mod ethtool;
 mod explain;
+mod flows;
 mod foreign;
 mod image;
 mod inspect;
@@ -24,6 +25,7 @@ mod probe;
 mod rules;
 mod summary;
 mod trace;
+mod walked;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -48,17 +50,19 @@ pub use crate::attach::{Mode, PortStatus, Running};
 pub use crate::control::Pulse;
 pub use crate::error::Error;
 pub use crate::explain::{Explanation, Question};
+pub use crate::flows::{Connection, ConnectionId, Fill, Way};
 pub use crate::foreign::ForeignProgram;
 pub use crate::image::Staged;
 pub use crate::inspect::{
-    ControlEntry, Count, Counters, ImageEntry, Inspector, LocalEntry, ObjectEntry, PortCount, PortEntry,
-    ReasonCount, RuleCount,
+    ControlEntry, Count, Counters, ImageEntry, Inspector, LocalEntry, Member, ObjectEntry, PortCount,
+    PortEntry, ReasonCount, RuleCount,
 };
 pub use crate::next_hop::{RouteEntry, UsedNextHop};
 pub use crate::object::{bytes as object, fingerprint};
 pub use crate::probe::Features;
 pub use crate::rules::RuleLog;
 pub use crate::trace::{Filter, Step, Trace};
+pub use crate::walked::{PathEntry, RuleEntry};
 
 #[derive(Clone, Debug, Default)]
 pub struct Options {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::{MapData, MapType};
 use router_common::maps::{control, counter, event, flow, image, port, route, rule};
@@ -150,6 +150,15 @@ impl<T: Plain> Mapped<T> {
         const { assert!(size_of::<T>() == size_of::<AtomicU32>() && align_of::<T>() == align_of::<AtomicU32>()) };
         // SAFETY: `element` is inside the mapping and aligned; only accessed atomically where that matters.
         self.element(index).map(|element| unsafe { AtomicU32::from_ptr(element.as_ptr().cast()) })
+    }
+
+    /// A 64-bit word of an element, `offset` bytes from its start; None outside.
+    pub fn long(&self, index: u32, offset: usize) -> Option<&AtomicU64> {
+        let fits = offset.is_multiple_of(align_of::<AtomicU64>())
+            && offset + size_of::<AtomicU64>() <= size_of::<T>();
+        let element = self.element(index).filter(|_| fits)?;
+        // SAFETY: inside the element, which is aligned to 8 as every value of an array map; only accessed atomically.
+        Some(unsafe { AtomicU64::from_ptr(element.as_ptr().cast::<u8>().add(offset).cast()) })
     }
 
     /// A 32-bit word of element 0, `offset` bytes from its start; None outside.

@@ -122,6 +122,11 @@ impl RuleMaps {
         Ok(paths)
     }
 
+    /// Every path with its id and what it counted.
+    pub fn paths(&self) -> Result<Vec<(PathKey, u32, Counter)>, Error> {
+        self.all_paths()?.into_iter().map(|(key, id)| Ok((key, id, self.path_counter(id)?))).collect()
+    }
+
     fn path_counter(&self, id: u32) -> Result<Counter, Error> {
         sum(&self.path_counters, id, PATH_COUNTERS)
     }

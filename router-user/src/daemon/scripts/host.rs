@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use config::Tree;
 use config::script::{Echo, Fetch, Fetched, Host, Ping, Rights, Script};
+use config::{Act, Tree};
 use tokio::sync::oneshot;
 
 use super::{Commit, Run, Scripts, Task, files};
@@ -96,6 +96,13 @@ impl Host for World {
         let ends = || "failure: routerd is about to end".to_owned();
         let task = Task::Step { word: word.to_owned(), reply };
         self.scripts.commits.blocking_send(task).map_err(|_| ends())?;
+        answer.blocking_recv().map_err(|_| ends())?
+    }
+
+    fn act(&mut self, act: &Act) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let ends = || "failure: routerd is about to end".to_owned();
+        self.scripts.commits.blocking_send(Task::Act { act: act.clone(), reply }).map_err(|_| ends())?;
         answer.blocking_recv().map_err(|_| ends())?
     }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Item, Row, Rows};
-use kernel::Scope;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::daemon::live::{Live, scope_of};
+use crate::daemon::live::{Live, Scope, scope_of};
 
 /// A look is good for so long: a loop over items asks for each of them.
 const FRESH: Duration = Duration::from_millis(250);

@@ -37,8 +37,8 @@ impl<R: Rows> Rows for With<'_, R> {
 impl Rows for OfScripts<'_> {
     fn rows(&self, menu: &str) -> Vec<Row> {
         let row = |values: Vec<(&str, String)>| Row {
-            flags: String::new(),
             values: values.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
+            ..Row::default()
         };
         match menu {
             "log" => {

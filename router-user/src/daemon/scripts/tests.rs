@@ -14,6 +14,11 @@ fn obey(scripts: &Arc<Scripts>, Wishes { tasks: mut queue, .. }: Wishes) {
                     let _ = reply.send(Ok(format!("{word} 1\n")));
                     continue;
                 }
+                Task::Act { act, reply } => {
+                    let items = act.items.len();
+                    let _ = reply.send(Err(format!("{} of {items}", act.verb)));
+                    continue;
+                }
             };
             let result = match scripts.is_current(commit.generation) {
                 true => {
@@ -44,6 +49,15 @@ async fn a_script_changes_the_configuration_in_force_and_keeps_its_globals() {
     assert!(log.iter().any(|row| row.values.contains(&("message".into(), "seen".into()))));
     let globals = With(NoRows, &scripts).rows("system/script/environment");
     assert_eq!(globals.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_part_of_the_configuration_is_asked_of_the_loop() {
+    let (scripts, queue) = Scripts::new(Place::default());
+    obey(&scripts, queue);
+    let source = "/ip firewall filter; add chain=forward; add chain=input; reset-counters [find chain=input]";
+    let error = run(&scripts, source).await.unwrap_err();
+    assert!(error.to_string().starts_with("reset-counters of 1"), "{error}");
 }
 
 #[tokio::test]

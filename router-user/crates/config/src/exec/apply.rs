@@ -63,7 +63,17 @@ impl Session<'_> {
 
     fn remove(&mut self, command: &Command, first: bool) -> Outcome<Operand> {
         refuse_arguments(command)?;
-        let ids = self.items(command)?;
+        let ids = if self.console && command.menu.path.ends_with("/firewall/address-list") {
+            // What rules added can go like what was configured.
+            let (others, ids): (Vec<ItemId>, Vec<ItemId>) =
+                self.named(command)?.into_iter().partition(|id| print::is_other(*id));
+            if !others.is_empty() {
+                self.ask(command, &others);
+            }
+            ids
+        } else {
+            self.items(command)?
+        };
         let builtin = |id: &ItemId| self.tree.get(command.menu, *id).is_some_and(|item| item.is_builtin());
         if ids.iter().any(builtin) {
             if self.is_lenient() && command.menu.property("disabled").is_some() {
@@ -188,6 +198,19 @@ impl Session<'_> {
 
     /// The items a command speaks of; the record of a settings menu.
     pub(super) fn items(&mut self, command: &Command) -> Outcome<Vec<ItemId>> {
+        let mut ids = self.named(command)?;
+        let any = !ids.is_empty();
+        ids.retain(|id| !print::is_other(*id));
+        if any && ids.is_empty() {
+            return Err(Error::new(command.span, "failure: can not change dynamic item")
+                .hint("it is not part of the configuration: the host, or a service, made it")
+                .into());
+        }
+        Ok(ids)
+    }
+
+    /// As [`Session::items`], with those that are not configured.
+    pub(super) fn named(&mut self, command: &Command) -> Outcome<Vec<ItemId>> {
         let menu = command.menu;
         if menu.kind == Kind::Settings {
             return match (self.tree.all(menu).first(), command.items.first()) {
@@ -204,13 +227,6 @@ impl Session<'_> {
         let mut ids = command.found.clone().unwrap_or_default();
         for (text, span) in &command.items {
             ids.extend(self.lookup(menu, text, *span)?);
-        }
-        let any = !ids.is_empty();
-        ids.retain(|id| !print::is_other(*id));
-        if any && ids.is_empty() {
-            return Err(Error::new(command.span, "failure: can not change dynamic item")
-                .hint("it is not part of the configuration: the host, or a service, made it")
-                .into());
         }
         Ok(ids)
     }
@@ -295,7 +311,7 @@ fn unset(command: &mut Command) {
     }
 }
 
-fn refuse_arguments(command: &Command) -> Outcome<()> {
+pub(super) fn refuse_arguments(command: &Command) -> Outcome<()> {
     match command.assigns.first() {
         Some(argument) => error(argument.name_span, "expected end of command"),
         None => Ok(()),

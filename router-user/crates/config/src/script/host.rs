@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Script;
 use super::world::{Echo, Fetch, Fetched, Ping};
+use crate::Act;
 use crate::tree::Tree;
 
 /// The world of a script. An error's text is shown as the script's error.
@@ -64,6 +65,11 @@ pub trait Host {
 
     /// Before a command: the configuration as it is now, where others change it too.
     fn refresh(&mut self, _tree: &mut Tree) {}
+
+    /// What a command asks of the router beside the configuration.
+    fn act(&mut self, _act: &Act) -> Result<(), String> {
+        Ok(())
+    }
 
     /// After a command that changed the configuration; an error undoes the command.
     fn commit(&mut self, _tree: &Tree) -> Result<(), String> {

@@ -111,6 +111,13 @@ impl Session<'_> {
                 result = Err(Error::new(span, message).into());
             }
         }
+        for act in std::mem::take(&mut self.acts) {
+            if result.is_ok()
+                && let Err(message) = self.script.host.act(&act)
+            {
+                result = Err(Error::new(span, message).into());
+            }
+        }
         match (before, &result) {
             (Some(before), Err(_)) => {
                 self.forget(pending);

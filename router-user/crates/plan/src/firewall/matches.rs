@@ -417,6 +417,12 @@ const PROTOCOLS: &[(&str, u8)] = &[
     ("udp-lite", 136),
 ];
 
+/// RouterOS's name of a protocol, its number where it has none.
+pub fn protocol_name(number: u8) -> String {
+    let known = PROTOCOLS.iter().find(|(_, known)| *known == number);
+    known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
+}
+
 fn protocol(value: &Value) -> Option<u8> {
     match value {
         Value::Text(name) => PROTOCOLS.iter().find(|(known, _)| known == name).map(|(_, number)| *number),

@@ -1,0 +1,124 @@
+//! What an operator sees of the firewall: counters, connections, lists.
+
+use std::time::Duration;
+
+use lab::{HttpServer, ctl_json, http_get};
+
+use crate::support::{B4, B6, Router, pings, socket};
+
+const RULES: &str = "\
+/ip firewall filter
+add action=accept chain=forward comment=known connection-state=established,related
+add action=accept chain=forward protocol=icmp
+add action=drop chain=forward
+add action=accept chain=forward in-interface=ether9
+";
+
+/// The cells of the row with that number.
+fn row(table: &str, number: &str) -> Vec<String> {
+    let row = table.lines().find(|line| line.split_whitespace().next() == Some(number));
+    row.unwrap_or_else(|| panic!("no row {number} in\n{table}"))
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn rules_show_what_they_counted_and_begin_anew() {
+    let router = Router::start("seecount", "xdp", RULES);
+    assert_eq!(pings(router.a(), B4, "-c 5 -i 0.05 -W 2"), (5, 5));
+    // 84 bytes of IP each: the first request is new, the other four and five replies are established.
+    let stats = router.ctl(&["/ip firewall filter print stats"]);
+    assert!(stats.contains("Columns: CHAIN, ACTION, BYTES, PACKETS"), "{stats}");
+    assert_eq!(row(&stats, "0"), ["0", "forward", "accept", "756", "9"]);
+    assert_eq!(row(&stats, "1"), ["1", "forward", "accept", "84", "1"]);
+    assert_eq!(row(&stats, "2"), ["2", "forward", "drop", "0", "0"]);
+    // A rule whose interface is not there.
+    assert_eq!(row(&stats, "3")[..2], ["3", "I"]);
+    assert_eq!(router.ctl(&["/ip firewall filter get 0 packets"]), "9\n");
+    let busy = router.ctl(&["/ip firewall filter print count-only where packets>0"]);
+    assert_eq!(busy, "2\n");
+
+    router.ctl(&["/ip firewall filter reset-counters [find comment=known]"]);
+    let stats = router.ctl(&["/ip firewall filter print stats"]);
+    assert_eq!(row(&stats, "0")[3..], ["0", "0"]);
+    assert_eq!(row(&stats, "1")[3..], ["84", "1"]);
+    router.ctl(&[":if (true) do={ /ip firewall filter reset-counters-all }"]);
+    assert_eq!(row(&router.ctl(&["/ip firewall filter print stats"]), "1")[3..], ["0", "0"]);
+}
+
+/// Nothing is forgotten while a test looks.
+const NAT: &str = "\
+/ip firewall connection tracking
+set icmp-timeout=1h tcp-close-timeout=1h tcp-close-wait-timeout=1h tcp-fin-wait-timeout=1h tcp-last-ack-timeout=1h \
+    tcp-time-wait-timeout=1h
+/ip firewall nat
+add action=masquerade chain=srcnat out-interface=ether2
+/ip firewall filter
+add action=add-src-to-address-list address-list=seen address-list-timeout=1h chain=forward protocol=icmp
+add action=accept chain=forward
+/ipv6 firewall filter
+add action=accept chain=forward
+";
+
+#[test]
+fn connections_are_listed_and_end_on_demand() {
+    let router = Router::start("seeconn", "xdp", NAT);
+    router.assert_reachable();
+    let _server = HttpServer::start(router.b(), 80, 10_000).unwrap();
+    http_get(router.a(), socket("198.51.100.2:80"), Duration::from_secs(20)).unwrap();
+
+    let ping = router.ctl(&["/ip firewall connection print terse where protocol=icmp"]);
+    let wanted = "protocol=icmp src-address=192.0.2.2 dst-address=198.51.100.2 reply-src-address=198.51.100.2 \
+                  reply-dst-address=198.51.100.1 icmp-type=8 icmp-code=0";
+    assert!(ping.contains(wanted), "{ping}");
+    assert!(ping.contains("orig-packets=3 orig-bytes=252 repl-packets=3 repl-bytes=252"), "{ping}");
+    let tcp = router.ctl(&["/ip firewall connection print where dst-port=80"]);
+    assert!(tcp.contains("Flags: S - SEEN-REPLY; A - ASSURED; C - CONFIRMED; s - SRCNAT"), "{tcp}");
+    assert!(tcp.contains("0 SACs tcp       192.0.2.2"), "{tcp}");
+    assert!(router.ctl(&["/ipv6 firewall connection print"]).contains("2001:db8:2::2"));
+    let tracking = router.ctl(&["/ip firewall connection tracking print"]);
+    assert!(tracking.contains("active-ipv4: yes") && tracking.contains("max-entries: "), "{tracking}");
+
+    let nat = ctl_json(router.netns(), &["map", "nat", "protocol=tcp"]).unwrap();
+    assert_eq!(nat[0]["flags"], serde_json::json!(["seen-reply", "assured", "srcnat"]), "{nat}");
+    assert!(nat[0]["reply-dst"].as_str().unwrap().starts_with("198.51.100.1:"), "{nat}");
+    let connections = ctl_json(router.netns(), &["map", "connections", "protocol=icmpv6"]).unwrap();
+    assert_eq!(connections[0]["src"], "2001:db8:1::2", "{connections}");
+
+    let count = || router.ctl(&["/ip firewall connection print count-only"]);
+    assert_eq!(count(), "2\n");
+    router.ctl(&["/ip firewall connection remove [find protocol=icmp]"]);
+    assert_eq!(count(), "1\n");
+    router.ctl(&["/ip firewall connection print"]);
+    router.ctl(&["/ip firewall connection remove 0"]);
+    assert_eq!(count(), "0\n");
+    assert_eq!(pings(router.a(), B6, "-c 2 -i 0.05 -W 2"), (2, 2));
+    router.assert_reachable();
+}
+
+#[test]
+fn members_of_lists_that_rules_add_are_listed_and_go_on_demand() {
+    let router = Router::start("seelist", "xdp", NAT);
+    assert_eq!(pings(router.a(), B4, "-c 1 -W 2"), (1, 1));
+    let list = router.ctl(&["/ip firewall address-list print where dynamic"]);
+    let cells = row(&list, "0");
+    assert_eq!(cells[..4], ["0", "D", "seen", "192.0.2.2"], "{list}");
+    assert!(cells[4].starts_with("59m") || cells[4] == "1h", "{list}");
+    let lists = ctl_json(router.netns(), &["map", "lists"]).unwrap();
+    assert_eq!((&lists[0]["list"], &lists[0]["address"]), (&"seen".into(), &"192.0.2.2".into()), "{lists}");
+    router.ctl(&["/ip firewall address-list remove [find dynamic list=seen]"]);
+    assert_eq!(router.ctl(&["/ip firewall address-list print count-only"]), "0\n");
+}
+
+#[test]
+fn maps_name_rules_and_what_counts_for_them() {
+    let router = Router::start("seemap", "xdp", RULES);
+    assert_eq!(pings(router.a(), B4, "-c 5 -i 0.05 -W 2"), (5, 5));
+    let rules = ctl_json(router.netns(), &["map", "rules"]).unwrap();
+    assert_eq!(rules.as_array().unwrap().len(), 3, "{rules}");
+    assert_eq!((&rules[0]["chain"], &rules[0]["comment"]), (&"forward".into(), &"known".into()));
+    assert_eq!((&rules[0]["packets"], &rules[2]["action"]), (&9.into(), &"drop".into()));
+    let paths = ctl_json(router.netns(), &["map", "paths", "active=true"]).unwrap();
+    assert!(paths[0]["rules"][0].as_str().unwrap().starts_with("forward /ip/firewall/filter *"), "{paths}");
+}
