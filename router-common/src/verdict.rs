@@ -44,6 +44,8 @@ numbered! {
         NeighborDiscovery = 17, "neighbor-discovery";
         /// Passed up untouched by XDP, decided and counted by tc (the driver has no room for metadata).
         Unfinished = 18, "unfinished";
+        /// A later fragment before its first: the daemon holds it for up to a second.
+        FragmentHeld = 19, "fragment-held";
 
         MalformedHeader = 40, "malformed-header";
         BadChecksum = 41, "bad-checksum";
@@ -126,7 +128,7 @@ impl Reason {
             13 | 14 | 40 | 41 | 53 | 60 => Stage::Parse,
             42 | 44 | 45 => Stage::Source,
             58 => Stage::TcEgress,
-            63..=73 => Stage::Track,
+            19 | 63..=73 => Stage::Track,
             _ => Stage::Route,
         }
     }

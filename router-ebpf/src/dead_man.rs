@@ -20,7 +20,7 @@ static DEAD_MAN: Array<Timer, 1> = Array::new();
 const SECOND_NS: u64 = 1_000_000_000;
 const CLOCK_MONOTONIC: u64 = 1;
 /// Seconds without a heartbeat after which the daemon counts as gone.
-const PATIENCE_TICKS: u32 = 3;
+pub const PATIENCE_TICKS: u32 = 3;
 
 /// Starts the timer, or gives a running one the callback of this program. 0 is success.
 pub fn start() -> i32 {

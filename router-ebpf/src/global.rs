@@ -130,6 +130,7 @@ pub mod xdp {
         xdp_facts4() = facts::learn4;
         xdp_facts6() = facts::learn6;
         xdp_fragment() = fragment::learn;
+        xdp_hold() = fragment::hold;
         xdp_track() = track::track;
         xdp_related() = related::track;
         xdp_segment() = track::segment;
@@ -171,6 +172,7 @@ pub mod tc {
         tc_facts4() = facts::learn4;
         tc_facts6() = facts::learn6;
         tc_fragment() = fragment::learn;
+        tc_hold() = fragment::hold;
         tc_track() = track::track;
         tc_related() = related::track;
         tc_segment() = track::segment;

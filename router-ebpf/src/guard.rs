@@ -26,6 +26,10 @@ pub fn run(packet: SkbPacket) -> i32 {
         }
         return packet.pass();
     }
+    let again = settings.mark_again();
+    if again != 0 && mark & settings.mark_mask == again {
+        return packet.turn_round();
+    }
     // The host's own packets came in nowhere. Some keep the device of the packet that they answer: their source tells.
     if packet.forwarded_from() == 0 || is_own(packet, port.flags & port_flag::NO_ETHERNET != 0) {
         return if now.flags & flag::FIREWALL == 0 { packet.pass() } else { output(packet, now, port) };

@@ -14,7 +14,7 @@ use router_common::maps::{
     counter::{Counter, PortCounters, REASON_SLOTS},
     event::{EVENTS_BYTES, TraceFilter},
     flow::{BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, Side, Tracking},
-    fragment::{FRAGMENTS_MAX, First, FragmentKey},
+    fragment::{FRAGMENTS_MAX, First, FragmentKey, HELD_BYTES},
     image::Cell,
     port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
@@ -125,6 +125,9 @@ static PATH_COUNTERS: PerCpuArray<Counter, { 2 * PATHS_MAX as usize }> = PerCpuA
 #[map]
 pub static RULE_LOG: RingBuf = RingBuf::with_byte_size(RULE_LOG_BYTES, 0);
 
+#[map]
+pub static HELD: RingBuf = RingBuf::with_byte_size(HELD_BYTES, 0);
+
 /// The control words as one packet sees them throughout.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -210,6 +213,14 @@ pub fn fragment(key: &FragmentKey) -> Option<*mut First> {
 #[inline(always)]
 pub fn add_fragment(key: &FragmentKey, first: &First) -> bool {
     FRAGMENTS.insert(key, first, BPF_ANY.into()).is_ok()
+}
+
+/// Whether the daemon has been heard within the last ticks.
+#[inline(always)]
+pub fn is_daemon_alive(tick: u32, patience_ticks: u32) -> bool {
+    let Some(control) = CONTROL.get_ptr(0) else { return false };
+    // SAFETY: one word.
+    tick.wrapping_sub(unsafe { (&raw const (*control).heartbeat_tick).read_volatile() }) <= patience_ticks
 }
 
 /// For the dead-man timer alone.

@@ -50,6 +50,8 @@ pub trait Packet: Copy {
     fn segment_bytes(self) -> u32;
     /// How many packets this is on the wire.
     fn packets(self) -> u64;
+    /// [`router_common::maps::port::port_flag::AGAIN`] where the daemon gives the packet back, whose mark then is gone.
+    fn again(self, generation: u32) -> u32;
     /// Whether a VLAN tag travels beside the frame.
     fn has_tag(self) -> bool;
 
@@ -64,6 +66,7 @@ pub trait Packet: Copy {
     fn forwarded(self, s: &mut State, egress: u32);
     fn facts(self, s: &mut State) -> u32;
     fn fragment(self, s: &mut State) -> u32;
+    fn hold(self, s: &mut State) -> u32;
     fn track(self, s: &mut State) -> u32;
     fn related(self, s: &mut State) -> u32;
     fn segment(self, s: &mut State) -> u32;

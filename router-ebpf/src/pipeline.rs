@@ -58,6 +58,7 @@ impl Exit {
     const HOST: u32 = 2 << 16;
     const KERNEL: u32 = 3 << 16;
     const UNTOUCHED: u32 = 4 << 16;
+    const HELD: u32 = 5 << 16;
 
     #[inline(always)]
     pub const fn drop(reason: Reason) -> Exit {
@@ -76,6 +77,11 @@ impl Exit {
     #[inline(always)]
     pub const fn untouched() -> Exit {
         Exit(Exit::UNTOUCHED | Reason::Unfinished as u32)
+    }
+    /// The daemon has a copy, which it gives back.
+    #[inline(always)]
+    pub const fn held() -> Exit {
+        Exit(Exit::HELD | Reason::FragmentHeld as u32)
     }
     /// The slow path decides; an error of ours where that is missing.
     #[inline(always)]
@@ -147,7 +153,7 @@ pub fn run<P: Packet>(packet: P) -> i32 {
     *s = State {
         now,
         ingress,
-        port_flags: port.flags,
+        port_flags: port.flags | packet.again(now.generation),
         port_index: port.tx_index,
         l2_bytes: if has_l2 { eth::HEADER_BYTES } else { 0 },
         frame_bytes: 0,
@@ -405,6 +411,7 @@ pub mod finish {
             }
             Exit::HOST => packet.deliver(),
             Exit::KERNEL => packet.leave(s.now.generation),
+            Exit::HELD => Ok(P::DROP),
             _ => Err(Untouched(packet.pass())),
         };
         let reason = if passed.is_ok() { exit.reason() } else { Reason::Unfinished as u16 };

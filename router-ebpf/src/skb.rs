@@ -4,15 +4,17 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT, TC_ACT_SHOT,
-    TC_ACT_UNSPEC, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_redir_neigh,
+    __sk_buff, BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_REDIRECT,
+    TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_redir_neigh,
 };
 use aya_ebpf::helpers::generated::{
-    bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head,
-    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes, bpf_tail_call,
+    bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room,
+    bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
+    bpf_tail_call,
 };
 use router_common::cursor::Cursor;
 use router_common::maps::handover::Handover;
+use router_common::maps::port::port_flag;
 use router_common::maps::scratch;
 use router_common::verdict::{Reason, Stage};
 use router_common::wire::eth;
@@ -86,6 +88,13 @@ impl SkbPacket {
         let programs = (&raw const OUTPUT).cast_mut().cast();
         // SAFETY: the context is this program's own; the map is an array of programs.
         unsafe { bpf_tail_call(self.skb.cast(), programs, 0) };
+    }
+
+    /// tc egress: has the packet come in at the device that it was to leave by.
+    #[inline(always)]
+    pub fn turn_round(self) -> i32 {
+        // SAFETY: plain arguments.
+        unsafe { bpf_redirect(self.ingress(), u64::from(BPF_F_INGRESS)) as i32 }
     }
 
     /// Sets the bit that says "has been through the pipeline".
@@ -201,6 +210,21 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn again(self, generation: u32) -> u32 {
+        let mark = self.mark();
+        if mark == 0 {
+            return 0;
+        }
+        let Some(settings) = maps::settings(generation) else { return 0 };
+        let again = settings.mark_again();
+        if again == 0 || mark & settings.mark_mask != again {
+            return 0;
+        }
+        self.set_mark(mark & !settings.mark_mask);
+        port_flag::AGAIN
+    }
+
+    #[inline(always)]
     fn has_tag(self) -> bool {
         // SAFETY: as above.
         unsafe { (*self.skb).vlan_present != 0 }
@@ -257,6 +281,11 @@ impl Packet for SkbPacket {
     #[inline(always)]
     fn fragment(self, s: &mut State) -> u32 {
         global::tc_fragment(self.skb, s)
+    }
+
+    #[inline(always)]
+    fn hold(self, s: &mut State) -> u32 {
+        global::tc_hold(self.skb, s)
     }
 
     #[inline(always)]

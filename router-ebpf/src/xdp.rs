@@ -155,6 +155,11 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn again(self, _generation: u32) -> u32 {
+        0
+    }
+
+    #[inline(always)]
     fn has_tag(self) -> bool {
         false
     }
@@ -210,6 +215,11 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn fragment(self, s: &mut State) -> u32 {
         global::xdp_fragment(self.ctx, s)
+    }
+
+    #[inline(always)]
+    fn hold(self, s: &mut State) -> u32 {
+        global::xdp_hold(self.ctx, s)
     }
 
     #[inline(always)]

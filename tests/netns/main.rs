@@ -3,6 +3,7 @@
 mod change;
 mod firewall;
 mod forward;
+mod fragment;
 mod host;
 mod icmp;
 mod listing;

@@ -2,9 +2,13 @@
 
 use router_common::maps::flow::{Tracking, tracking};
 use router_common::maps::fragment::KEPT_TICKS;
-use router_tests::packet::{Frame, Hook, Rig, Segment, describe, on};
+use router_tests::packet::{Frame, Hook, Rig, Segment, SkbContext, describe, on};
 
 use crate::lab::{HOST1, HOST2, ROUTER1, ROUTER2, from_host1, router};
+
+const XDP_DROP: u32 = 1;
+const TC_ACT_SHOT: u32 = 2;
+const TC_ACT_REDIRECT: u32 = 7;
 
 const HOOKS: [Hook; 2] = [Hook::Xdp, Hook::TcIngress];
 /// Units of eight bytes that the first fragments have here.
@@ -15,6 +19,8 @@ fn firewall(rules: &str) -> Rig {
     let mut rig = router();
     rig.track(Tracking { flags: tracking::ENABLED | tracking::LOOSE, ..Tracking::default() }).unwrap();
     rig.rules(rules).unwrap();
+    // Nobody has been heard of for long: what comes too early is not held.
+    rig.control(|control| control.tick = 100).unwrap();
     rig
 }
 
@@ -203,4 +209,61 @@ fn without_tracking_each_fragment_is_judged_by_itself() {
     let frame = || from_host1().ip("192.0.2.2", "198.51.100.2");
     assert_eq!(run(&mut rig, Hook::Xdp, &udp(frame(), 1, 53)), "filter-drop");
     assert_eq!(run(&mut rig, Hook::Xdp, &rest(frame(), 1)), "forwarded");
+}
+
+#[test]
+fn an_early_fragment_goes_to_the_daemon_and_comes_back() {
+    for hook in HOOKS {
+        let mut rig = firewall("");
+        rig.control(|control| control.tick = 0).unwrap();
+        for (source, destination) in PAIRS {
+            let early = rest(from_host1().ip(source, destination), 1);
+            let answer = rig.run(hook, "ether1", &early.bytes()).unwrap();
+            assert_eq!(answer.reasons, ["fragment-held"]);
+            assert_eq!(answer.action, if hook == Hook::Xdp { XDP_DROP } else { TC_ACT_SHOT });
+            let held = rig.held().unwrap();
+            assert_eq!(held.len(), 1);
+            let (about, frame) = &held[0];
+            assert_eq!(*frame, early.bytes());
+            assert_eq!(about.key.port, rig.ifindex("ether1").unwrap());
+            assert_eq!(about.mark, 0xfe00_0000);
+
+            // On its way back, it is turned round.
+            let mark = |skb: &mut SkbContext| skb.mark = about.mark;
+            let answer = rig.run_with(Hook::TcEgress, "ether1", frame, mark).unwrap();
+            assert_eq!((answer.action, answer.reasons), (TC_ACT_REDIRECT, vec![]));
+            let answer = rig.run_with(Hook::TcIngress, "ether1", frame, mark).unwrap();
+            assert_eq!(answer.reasons, ["fragment-unknown"], "not held twice");
+            assert!(rig.held().unwrap().is_empty());
+            run(&mut rig, hook, &udp(from_host1().ip(source, destination), 1, 53));
+            let answer = rig.run_with(Hook::TcIngress, "ether1", frame, mark).unwrap();
+            assert_eq!(answer.reasons, ["forwarded-tc"]);
+            assert_eq!(answer.mark, 0x0100_0000, "no trace of the mark is left");
+        }
+    }
+}
+
+#[test]
+fn early_fragments_are_dropped_once_the_daemon_is_silent_or_has_enough() {
+    let mut rig = firewall("");
+    rig.control(|control| (control.tick, control.heartbeat_tick) = (100, 97)).unwrap();
+    let early = |id| rest(from_host1().ip("192.0.2.2", "198.51.100.2"), id);
+    assert_eq!(run(&mut rig, Hook::Xdp, &early(1)), "fragment-held");
+    rig.control(|control| control.tick = 101).unwrap();
+    assert_eq!(run(&mut rig, Hook::Xdp, &early(2)), "fragment-unknown");
+    rig.control(|control| control.heartbeat_tick = 101).unwrap();
+    let held = (3..2000).take_while(|id| run(&mut rig, Hook::Xdp, &early(*id)) == "fragment-held").count();
+    assert!((400..512).contains(&held), "{held}");
+    assert_eq!(run(&mut rig, Hook::Xdp, &early(2000)), "fragment-unknown");
+    let _ = rig.held().unwrap();
+    assert_eq!(run(&mut rig, Hook::Xdp, &early(2001)), "fragment-held");
+}
+
+#[test]
+fn early_jumbo_fragments_are_held_as_well() {
+    let mut rig = firewall("");
+    rig.control(|control| control.tick = 0).unwrap();
+    let early = from_host1().ip("192.0.2.2", "198.51.100.2").part(1, UNITS, false).raw(17, &[9; 3500]);
+    assert_eq!(run(&mut rig, Hook::TcIngress, &early), "fragment-held");
+    assert_eq!(rig.held().unwrap()[0].1, early.bytes());
 }

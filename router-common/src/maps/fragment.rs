@@ -9,7 +9,7 @@ pub const KEPT_TICKS: u32 = 30;
 /// What fragments of one packet have in common (RFC 791, 3.2; RFC 8200, 4.5), and the port that they came in at: what
 /// comes in at another port is no part of it.
 #[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FragmentKey {
     /// IPv4 in the first four bytes.
     pub src: [u8; 16],
@@ -74,3 +74,25 @@ pub mod part {
     pub const FIRST: u32 = 1;
     pub const LATER: u32 = 2;
 }
+
+/// Map name: `RingBuf` of [`Held`] and a frame: later fragments that came before their first.
+pub const HELD: &str = "HELD";
+pub const HELD_BYTES: u32 = 1 << 20;
+/// Room for the frame in a record: two sizes, so that jumbo frames don't make it small for the others. Larger ones are
+/// not held.
+pub const SMALL_BYTES: usize = 2048 - size_of::<Held>();
+pub const LARGE_BYTES: usize = 10240 - size_of::<Held>();
+
+/// A fragment that waits for its first.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    pub key: FragmentKey,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub time_ns: u64,
+    /// Bytes of the frame that follows; the rest of the record means nothing.
+    pub length_bytes: u32,
+    /// With this mark, [`super::port::Settings::mark_again`], it is given back at the port of the key.
+    pub mark: u32,
+}
+crate::assert_size!(Held, 64);

@@ -54,6 +54,8 @@ pub mod port_flag {
     pub const KEEP_MARK: u32 = 1 << 9;
     /// Frames may come with a transport checksum that the sender left to its device: a veth whose peer offloads it.
     pub const UNFINISHED: u32 = 1 << 10;
+    /// Of a packet, not of a port: the daemon has held it, and gives it back.
+    pub const AGAIN: u32 = 1 << 31;
 }
 
 /// What holds for all ports.
@@ -69,3 +71,12 @@ pub struct Settings {
     pub reserved: u32,
 }
 crate::assert_size!(Settings, 16);
+
+impl Settings {
+    /// The mark of packets that the daemon gives back: no table has this number, and what is done has the other bit.
+    /// 0 where there is no room for it.
+    #[inline(always)]
+    pub const fn mark_again(&self) -> u32 {
+        self.mark_mask & !self.mark_done
+    }
+}

@@ -144,8 +144,12 @@ fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit
     if facts.fragment != 0 {
         Exit::unpack(packet.fragment(s))?;
         if fragment.part == part::LATER {
-            Exit::unpack(global::fragment_find(s))?;
-            return Ok(true);
+            return match Exit::unpack(global::fragment_find(s)) {
+                Err(exit) if !output && exit == Exit::drop(Reason::FragmentUnknown) => {
+                    Exit::unpack(packet.hold(s)).map(|()| true)
+                }
+                found => found.map(|()| true),
+            };
         }
     }
     facts.src_type = address_type(facts, &facts.src);

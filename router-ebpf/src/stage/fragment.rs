@@ -3,16 +3,21 @@
 //! What they hide from the rules is dropped: first fragments without the whole header of the upper layer, and others that
 //! reach into bytes which the first had.
 
+use core::hint::black_box;
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use router_common::conntrack::other;
 use router_common::facts::fragment;
 use router_common::maps::flow::{status, tracking};
-use router_common::maps::fragment::{KEPT_TICKS, part};
+use router_common::maps::fragment::{Held, KEPT_TICKS, LARGE_BYTES, SMALL_BYTES, part};
 use router_common::maps::image::REJECT_BASE;
+use router_common::maps::port::port_flag;
 use router_common::maps::scratch::Scratch;
 use router_common::parse;
 use router_common::verdict::Reason;
 use router_common::wire::ipv6::halves;
 
+use crate::dead_man;
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
 use crate::stage::rules;
@@ -125,6 +130,57 @@ fn follow(s: &State) -> Result<(), Exit> {
         }
     }
     Ok(())
+}
+
+/// Has the daemon hold the packet until its first fragment has come. An exit.
+#[inline(always)]
+pub fn hold<P: Packet>(packet: P, s: &mut State) -> u32 {
+    Exit::pack(Err(held(packet, s).map_or(Exit::drop(Reason::FragmentUnknown), |()| Exit::held())))
+}
+
+#[inline(always)]
+fn held<P: Packet>(packet: P, s: &State) -> Option<()> {
+    let mark = maps::settings(s.now.generation)?.mark_again();
+    if mark == 0
+        || s.port_flags & port_flag::AGAIN != 0
+        || !maps::is_daemon_alive(s.now.tick, dead_man::PATIENCE_TICKS)
+    {
+        return None;
+    }
+    match packet.length() {
+        length if length <= SMALL_BYTES as u32 => keep::<P, SMALL_BYTES>(packet, mark, length),
+        length if length <= LARGE_BYTES as u32 => keep::<P, LARGE_BYTES>(packet, mark, length),
+        _ => None,
+    }
+}
+
+#[repr(C)]
+struct Record<const N: usize> {
+    about: Held,
+    frame: [u8; N],
+}
+
+/// None where the ring is full.
+#[inline(always)]
+fn keep<P: Packet, const N: usize>(packet: P, mark: u32, length: u32) -> Option<()> {
+    let fragment = &maps::scratch(P::SCRATCH)?.fragment;
+    let mut entry = maps::HELD.reserve::<Record<N>>(0)?;
+    let record = entry.as_mut_ptr();
+    // SAFETY: reserved memory of that size.
+    let loaded = unsafe {
+        (&raw mut (*record).about.key).write(fragment.key);
+        (&raw mut (*record).about.time_ns).write(bpf_ktime_get_ns());
+        (&raw mut (*record).about.length_bytes).write(length);
+        (&raw mut (*record).about.mark).write(mark);
+        // As in `trace::report`: the verifier has to see that there is at least one byte.
+        let last = black_box(length.wrapping_sub(1)).min(N as u32 - 1);
+        packet.load_into(0, (&raw mut (*record).frame).cast(), last + 1)
+    };
+    match loaded {
+        Some(()) => entry.submit(0),
+        None => entry.discard(0),
+    }
+    loaded
 }
 
 /// Keeps what became of a first fragment: 0, it has been let through, or an exit.

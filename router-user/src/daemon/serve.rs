@@ -23,6 +23,7 @@ use crate::cli::routerd::Run;
 use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
+use crate::daemon::fragments;
 use crate::daemon::live::Live;
 use crate::daemon::netwatch;
 use crate::daemon::past;
@@ -161,6 +162,7 @@ impl Loop {
         tokio::spawn(server::serve(listener, Arc::new(Desk { jobs, pins, scripts: self.scripts() })));
         tokio::spawn(scripts::schedule(self.scripts()));
         tokio::spawn(netwatch::run(self.scripts()));
+        tokio::spawn(fragments::run(self.router.plane.fragments()?));
         self.beat();
         self.query_cache().await;
         // What changed between the first plan and the watch is seen now.

@@ -15,6 +15,7 @@ use router_common::maps::control::{CONTROL, Control, flag};
 use router_common::maps::counter::{Counter, PORT_COUNTERS, PortCounters, REASONS};
 use router_common::maps::event::{EVENTS, Event, TRACE, TraceFilter};
 use router_common::maps::flow::{self, Flow4, Flow6, Tracking};
+use router_common::maps::fragment::{HELD, Held};
 use router_common::maps::handover::{Handover, MAGIC};
 use router_common::maps::image::{self, Record};
 use router_common::maps::port::{PORT_SLOTS, PORTS, Port, SETTINGS, Settings, TX_PORTS, port_flag};
@@ -325,6 +326,19 @@ impl Rig {
             logged.push(unsafe { item.as_ptr().cast::<rule::Logged>().read_unaligned() });
         }
         Ok(logged)
+    }
+
+    /// The fragments that were given to the daemon since the last call.
+    pub fn held(&mut self) -> Result<Vec<(Held, Vec<u8>)>> {
+        let mut ring: RingBuf<_> = self.map_mut(HELD)?.try_into()?;
+        let mut held = Vec::new();
+        while let Some(item) = ring.next() {
+            let (about, frame) = item.split_at_checked(size_of::<Held>()).context("a short record")?;
+            // SAFETY: plain old data of that size.
+            let about = unsafe { about.as_ptr().cast::<Held>().read_unaligned() };
+            held.push((about, frame.get(..about.length_bytes as usize).context("a short frame")?.to_vec()));
+        }
+        Ok(held)
     }
 
     /// The IPv4 flows that live.

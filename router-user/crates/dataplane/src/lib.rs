@@ -11,6 +11,7 @@ mod ethtool;
 mod explain;
 mod flows;
 mod foreign;
+mod fragments;
 mod image;
 mod inspect;
 mod link;
@@ -52,6 +53,7 @@ pub use crate::error::Error;
 pub use crate::explain::{Explanation, Question};
 pub use crate::flows::{Connection, ConnectionId, Fill, Way};
 pub use crate::foreign::ForeignProgram;
+pub use crate::fragments::{Fragments, HeldFragment};
 pub use crate::image::Staged;
 pub use crate::inspect::{
     ControlEntry, Count, Counters, ImageEntry, Inspector, LocalEntry, Member, ObjectEntry, PortCount,
@@ -323,6 +325,11 @@ impl Dataplane {
     pub fn expire_listed(&mut self) -> Result<usize, Error> {
         let now = self.pulse.read().tick;
         self.inspector.maps.rules.expire(now)
+    }
+
+    /// Fragments that came before their first. There is one reader.
+    pub fn fragments(&self) -> Result<Fragments, Error> {
+        Fragments::open(&self.inspector.pins)
     }
 
     /// What rules log. There is one reader.

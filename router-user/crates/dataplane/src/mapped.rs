@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use aya::maps::{MapData, MapType};
-use router_common::maps::{control, counter, event, flow, image, port, route, rule};
+use router_common::maps::{control, counter, event, flow, fragment, image, port, route, rule};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::Error;
@@ -43,6 +43,8 @@ plain!(
     route::Route4,
     route::Route6,
     route::FailedKey,
+    fragment::FragmentKey,
+    fragment::Held,
     rule::DstLimitKey,
     rule::ListedKey,
     rule::Listed,
