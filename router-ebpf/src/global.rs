@@ -106,6 +106,7 @@ plain! {
     fragment_note(fate) = fragment::note;
     nat_candidate(attempt) = nat::candidate;
     nat_destination() = nat::destination;
+    nat_redirected() = nat::redirected;
     nat_source() = nat::source;
     flow_claim() = flow::claim;
     flow_known() = flow::known;

@@ -54,10 +54,7 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
         Exit::unpack(packet.track(s))?;
         tracked(s)?;
         translate(s, chain::NAT_DSTNAT)?;
-        let Work { came, leaves, guard, .. } = &mut scratch(s)?.work;
-        if halves(&came.dst) != halves(&leaves.dst) {
-            *guard = guard.wrapping_add(epoch(&leaves.dst));
-        }
+        Exit::unpack(global::nat_redirected(s))?;
     }
     let exit = match destined(packet, s) {
         Ok(hop) if hop.kind != kind::LOCAL => {
@@ -165,7 +162,7 @@ pub fn epoch(address: &[u8; 16]) -> u16 {
 }
 
 #[inline(always)]
-fn address_type(facts: &Facts, address: &[u8; 16]) -> u8 {
+pub fn address_type(facts: &Facts, address: &[u8; 16]) -> u8 {
     let (high, low) = halves(address);
     let (kind, is_local) = match facts.family {
         4 => {
@@ -228,12 +225,7 @@ fn translate(s: &mut State, chain: u32) -> Result<(), Exit> {
     let after = walk(s)?;
     (after.flags, after.counted_len) = (flags, counted);
     match verdict {
-        verdict::NAT if chain == chain::NAT_DSTNAT => {
-            Exit::unpack(global::nat_destination(s))?;
-            let facts = &mut scratch(s)?.facts;
-            facts.dst_type = address_type(facts, &facts.dst);
-            Ok(())
-        }
+        verdict::NAT if chain == chain::NAT_DSTNAT => Exit::unpack(global::nat_destination(s)),
         verdict::NAT => Exit::unpack(global::nat_source(s)),
         verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
         _ => Ok(()),

@@ -6,7 +6,7 @@
 use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS};
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use router_common::csum;
-use router_common::maps::image::REJECT_BASE;
+use router_common::maps::control::flag;
 use router_common::maps::port::port_flag;
 use router_common::maps::scratch::{QUOTE_BYTES, Scratch};
 use router_common::verdict::Reason;
@@ -43,7 +43,7 @@ pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32)
     if icmp::error4(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    answer4(packet, s, way, reason).unwrap_or(0)
+    answer4(packet, s, way).unwrap_or(0)
 }
 
 /// As [`prepare4`].
@@ -52,26 +52,20 @@ pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32)
     if icmp::error6(reason).is_none() || s.bound != 0 {
         return 0;
     }
-    answer6(packet, s, way, reason).unwrap_or(0)
+    answer6(packet, s, way).unwrap_or(0)
 }
 
-/// tc: notes whether the checksum at the quote's upper layer, at `l4`, is left to the device. False where the kernel has
-/// to make the error. For what a rule rejects it would not: it would let that pass.
+/// tc: notes whether the checksum at the quote's upper layer, at `l4`, is left to the device. False where the kernel is
+/// to make the error. With a firewall it can't: what a rule rejects it would let pass, and what is translated it would
+/// take for its own.
 #[inline(always)]
-fn note_unfinished<P: Packet>(
-    packet: P,
-    s: &State,
-    l4: u32,
-    protocol: u8,
-    addresses: u64,
-    reason: u32,
-) -> Option<bool> {
+fn note_unfinished<P: Packet>(packet: P, s: &State, l4: u32, protocol: u8, addresses: u64) -> Option<bool> {
     if P::XDP {
         return Some(true);
     }
     let l3_bytes = l4 - s.l2_bytes;
     let unfinished = is_unfinished(packet, l4, protocol, addresses, s.length.wrapping_sub(l3_bytes));
-    if unfinished && reason < u32::from(REJECT_BASE) {
+    if unfinished && s.now.flags & flag::FIREWALL == 0 {
         return Some(false);
     }
     maps::scratch(P::SCRATCH)?.unfinished = if unfinished {
@@ -84,7 +78,7 @@ fn note_unfinished<P: Packet>(
 }
 
 #[inline(always)]
-fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> Option<u32> {
+fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     let header = packet.load::<20>(s.l2_bytes)?;
     let [first, _, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
     if u16::from_be_bytes([high, low]) & 0x1fff != 0 {
@@ -99,7 +93,7 @@ fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> O
     }
     let (source, destination) = ([a, b, c, d], [e, f, g, h]);
     let pseudo = u64::from(u32::from_ne_bytes(source)) + u64::from(u32::from_ne_bytes(destination));
-    if !note_unfinished(packet, s, l4, protocol, pseudo, reason)? {
+    if !note_unfinished(packet, s, l4, protocol, pseudo)? {
         return Some(KERNEL);
     }
     let own = maps::port(s.now.generation, s.ingress)?.address4;
@@ -110,7 +104,7 @@ fn answer4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> O
 }
 
 #[inline(always)]
-fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> Option<u32> {
+fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Option<u32> {
     let [_, _, _, _, _, _, next_header, _] = packet.load::<8>(s.l2_bytes)?;
     let upper = global::upper(packet.upper(s.l2_bytes, next_header, s.length)).ok()?;
     if upper.is_later_fragment() {
@@ -127,7 +121,7 @@ fn answer6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> O
     let destination = packet.load_address(s.l2_bytes + 24)?;
     let fold = |half: u64| u64::from(csum::fold(half));
     let pseudo = fold(source.0) + fold(source.1) + fold(destination.0) + fold(destination.1);
-    if !note_unfinished(packet, s, l4, protocol, pseudo, reason)? {
+    if !note_unfinished(packet, s, l4, protocol, pseudo)? {
         return Some(KERNEL);
     }
     let own = maps::read6(&maps::port(s.now.generation, s.ingress)?.address6);

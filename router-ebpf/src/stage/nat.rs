@@ -12,6 +12,7 @@ use router_common::wire::ipv6::{Halves, halves};
 
 use crate::maps;
 use crate::pipeline::{Exit, State};
+use crate::stage::firewall;
 
 /// Tries to find a tuple that no other connection has.
 pub use router_common::nat::ATTEMPTS;
@@ -76,18 +77,39 @@ fn redirect(s: &mut State) -> Option<()> {
         _ => halves(&work.leaves.dst),
     };
     maps::write6(&mut work.leaves.dst, address);
-    maps::write6(&mut facts.dst, address);
     if rule.flags & nat_flag::PORTS != 0 {
         let (seed, _) = maps::flow_table(s.family);
         let number = nat::number(Spread::ByConnection, &work.came, seed);
         let given = Some((rule.port_from, rule.port_to));
-        facts.dst_port = nat::destination_port(facts.protocol, facts.dst_port, given, number);
-        work.leaves.dst_port_be = facts.dst_port.to_be_bytes();
+        let port = nat::destination_port(facts.protocol, facts.dst_port, given, number);
+        work.leaves.dst_port_be = port.to_be_bytes();
     }
     work.status |= status::DSTNAT;
     facts.nat |= nat_state::DSTNAT;
-    maps::rule_scratch(s.scratch)?.walk.change(rows::DESTINATION | 1 << dimension::STATE);
+    maps::rule_scratch(s.scratch)?.walk.change(1 << dimension::STATE);
     Some(())
+}
+
+/// From here on rules see the destination that the packet is to have, by its rule or by its connection. 0, or an exit.
+#[inline(always)]
+pub fn redirected(s: &mut State) -> u32 {
+    let (Some(scratch), Some(memory)) = (maps::scratch(s.scratch), maps::rule_scratch(s.scratch)) else {
+        return Exit::pack(Err(Exit::drop(Reason::Internal)));
+    };
+    let (facts, work) = (&mut scratch.facts, &mut scratch.work);
+    let Work { came, leaves, guard, .. } = work;
+    let is_moved = halves(&came.dst) != halves(&leaves.dst);
+    if !is_moved && came.dst_port_be == leaves.dst_port_be {
+        return 0;
+    }
+    facts.dst_port = u16::from_be_bytes(leaves.dst_port_be);
+    if is_moved {
+        maps::write6(&mut facts.dst, halves(&leaves.dst));
+        facts.dst_type = firewall::address_type(facts, &leaves.dst);
+        *guard = guard.wrapping_add(firewall::epoch(&leaves.dst));
+    }
+    memory.walk.change(rows::DESTINATION);
+    0
 }
 
 /// Chain srcnat: gives the connection another source; the port is chosen when the tuple is claimed. 0, or an exit.

@@ -4,7 +4,7 @@ use std::{io::ErrorKind, net::UdpSocket, process::Stdio, thread, time::Duration}
 
 use lab::{DnsServer, HttpServer, UdpStream, http_get};
 
-use super::{ask, curl, home};
+use super::{ask, curl, home, said};
 use crate::support::{B4, B6, Router, pings, socket};
 
 fn both(label: &str, more: &str, scenario: impl Fn(&Router)) {
@@ -51,6 +51,21 @@ fn tcp_and_udp_streams_run_both_ways() {
             let stream = UdpStream::start(router.a(), router.b(), socket(target), 1000, 1200).unwrap();
             let delivery = stream.stop_after(500).unwrap();
             assert_eq!((delivery.lost(), delivery.duplicated), (0, 0), "{target}: {delivery:?}");
+        }
+    });
+}
+
+#[test]
+fn every_kind_of_traceroute_sees_the_router_and_the_target() {
+    both("fwhops", "", |router| {
+        let _web = HttpServer::start(router.b(), 80, 100).unwrap();
+        for (target, first) in [(B4, "192.0.2.1"), (B6, "2001:db8:1::1")] {
+            for kind in ["-U", "-I", "-T -p 80", "-T -p 81"] {
+                let text = said(router.a(), &format!("traceroute -n -N 1 -q 1 -w 2 -m 4 {kind} {target}"));
+                let hops: Vec<_> =
+                    text.lines().skip(1).filter_map(|hop| hop.split_whitespace().nth(1)).collect();
+                assert_eq!(hops, [first, target], "{kind}: {text}");
+            }
         }
     });
 }
