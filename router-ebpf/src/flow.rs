@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use router_common::maps::flow::{
-    BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, status, tagged,
+    BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, silence, status, tagged,
 };
 use router_common::tuple::{Key4, Key6, Place, Tuple, hash4, hash6};
 
@@ -136,12 +136,12 @@ pub fn is_expired(family: u32, index: u32, entry: *const Entry, tick: u32, setti
     let timeout = settings.timeouts.seconds(class);
     // SAFETY: an entry of the table; single words.
     let (last, partner) = unsafe { ((*entry).last_tick, (*entry).partner) };
-    if tick.wrapping_sub(last) <= timeout {
+    if silence(tick, last) <= timeout {
         return false;
     }
     let Some(other) = partner_of(family, index, partner) else { return true };
     // SAFETY: as above.
-    tick.wrapping_sub(unsafe { (*other).last_tick }) > timeout
+    silence(tick, unsafe { (*other).last_tick }) > timeout
 }
 
 /// The live entry at `partner`, if it belongs to the one at `index`.

@@ -4,6 +4,7 @@ mod begin;
 mod changes;
 pub mod detach;
 mod fetch;
+mod firewall;
 mod fragments;
 mod live;
 mod logging;

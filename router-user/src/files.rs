@@ -44,7 +44,12 @@ fn place_of(bytes: &[u8], offset: usize) -> String {
 
 /// The text that is made persistent.
 pub fn stored(tree: &Tree) -> String {
-    config::export(tree, &ExportOptions { sensitive: true, ..ExportOptions::default() })
+    config::export(tree, &stored_options())
+}
+
+/// How that is written.
+pub fn stored_options() -> ExportOptions {
+    ExportOptions { sensitive: true, ..ExportOptions::default() }
 }
 
 pub fn kept(note: config::Note) -> Kept {

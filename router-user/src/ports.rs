@@ -18,11 +18,12 @@ pub struct Names(HashMap<u32, String>);
 
 impl Names {
     pub fn of(&mut self, ifindex: u32) -> &str {
-        self.0.entry(ifindex).or_insert_with(|| look_up(ifindex).unwrap_or_else(|| format!("#{ifindex}")))
+        self.0.entry(ifindex).or_insert_with(|| name(ifindex).unwrap_or_else(|| format!("#{ifindex}")))
     }
 }
 
-fn look_up(ifindex: u32) -> Option<String> {
+/// The host's name of a link.
+pub fn name(ifindex: u32) -> Option<String> {
     let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
     index_to_name(&socket, ifindex).ok()
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod firewall;
+mod firewall_time;
 mod forward;
 mod fragment;
 mod host;
@@ -9,6 +10,7 @@ mod icmp;
 mod listing;
 mod oracle;
 mod refuse;
+mod rule_log;
 mod seeing;
 mod support;
 mod survive;

@@ -123,6 +123,11 @@ impl Timeouts {
         self
     }
 
+    /// The least of the timers that [`Timeouts::tcp_seconds`] may put in the place of a connection's own.
+    pub fn waiting_seconds(&self) -> u32 {
+        self.seconds(Class::MaxRetrans as u32).min(self.seconds(Class::Unacked as u32))
+    }
+
     /// Seconds that a silent TCP connection of that class is kept, given its two directions' records: less while what
     /// was sent last is not acknowledged.
     pub fn tcp_seconds(&self, class: u32, one: &Direction, other: &Direction) -> u32 {

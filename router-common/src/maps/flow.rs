@@ -132,6 +132,8 @@ pub mod status {
     pub const REWRITE: u32 = 1 << 10;
     /// The decision looked at dynamic lists: [`super::Entry::guard`] is to be compared.
     pub const GUARDED: u32 = 1 << 11;
+    /// Its source became the address that the egress port had at that time.
+    pub const MASQUERADE: u32 = 1 << 21;
     /// State of TCP, four bits.
     pub const TCP_SHIFT: u32 = 12;
     pub const TCP: u32 = 15 << TCP_SHIFT;
@@ -187,6 +189,13 @@ pub mod tracking {
     pub const NO_CACHE: u32 = 8;
 }
 
+/// Seconds since the last packet. Another CPU may have noted a packet in a second that this reader has not seen begin.
+#[inline(always)]
+pub fn silence(tick: u32, last_tick: u32) -> u32 {
+    let passed = tick.wrapping_sub(last_tick);
+    if passed > u32::MAX / 2 { 0 } else { passed }
+}
+
 /// The places of a bucket whose tag is `tag`, as a bit at the top of each place's byte; a place above a matching one
 /// may be among them without matching.
 #[inline(always)]
@@ -211,6 +220,13 @@ pub fn lowest(places: u64) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_packet_of_the_next_second_was_just_now() {
+        assert_eq!(silence(10, 3), 7);
+        assert_eq!(silence(10, 11), 0);
+        assert_eq!(silence(2, u32::MAX), 3);
+    }
 
     #[test]
     fn the_lowest_place_is_found() {

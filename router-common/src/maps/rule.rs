@@ -3,6 +3,7 @@
 
 use crate::facts::Facts;
 use crate::rules::walk::{COUNTED_MAX, Walk};
+use crate::tuple::Tuple;
 
 /// Map name: `PerCpuArray<Counter, RULE_SLOTS>`: packets that walked the rules. Bytes are those of IP packets.
 pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
@@ -49,9 +50,14 @@ crate::assert_size!(ListedKey, 24);
 pub struct Listed {
     /// The tick at which it is no member any more; `u32::MAX`: stays.
     pub until_tick: u32,
+    /// When it became one; [`Listed::OF_NAME`] for an address of a domain name in the list.
     pub since_tick: u32,
 }
 crate::assert_size!(Listed, 8);
+
+impl Listed {
+    pub const OF_NAME: u32 = u32::MAX;
+}
 
 /// Map name: `Array<u32, EPOCHS_MAX>`, mmapable: counted up when a dynamic member comes or goes, at
 /// [`crate::hash::epoch`] of its address. A kept decision that looked at dynamic lists holds while those of its
@@ -96,8 +102,12 @@ pub struct Logged {
     /// Packets that were not told of before this one.
     pub lost: u32,
     pub facts: Facts,
+    /// The packet as it came and as it leaves, as far as that is known. They mean something where the facts have a state
+    /// of a connection.
+    pub came: Tuple,
+    pub leaves: Tuple,
 }
-crate::assert_size!(Logged, 112);
+crate::assert_size!(Logged, 192);
 
 /// Map name: `PerCpuArray<RuleScratch, 2>`, indexed as [`crate::maps::scratch::SCRATCH`].
 pub const RULE_SCRATCH: &str = "RULE_SCRATCH";

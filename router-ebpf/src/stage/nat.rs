@@ -125,7 +125,10 @@ fn masquerade(s: &mut State) -> Option<()> {
     let rule = parameters(s)?;
     let address = match rule.kind {
         nat_kind::ACCEPT => return Some(()),
-        nat_kind::MASQUERADE => own_address(s, scratch.facts.out_ifindex)?,
+        nat_kind::MASQUERADE => {
+            work.status |= status::MASQUERADE;
+            own_address(s, scratch.facts.out_ifindex)?
+        }
         _ if rule.flags & nat_flag::ADDRESSES != 0 => choose(s, rule, work, halves(&work.leaves.src)),
         _ => halves(&work.leaves.src),
     };

@@ -300,7 +300,7 @@ pub extern "C" fn rules_add(scratch: u32, timeout_s: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn rules_log(scratch: u32, key: u64, chain: u32) -> u32 {
-    let (Some(memory), Some(work), Some(now)) =
+    let (Some(memory), Some(packet), Some(now)) =
         (maps::rule_scratch(scratch), maps::scratch(scratch), maps::now())
     else {
         return 0;
@@ -315,7 +315,16 @@ pub extern "C" fn rules_log(scratch: u32, key: u64, chain: u32) -> u32 {
         return 0;
     };
     memory.logged += 1;
-    entry.write(Logged { key, chain, lost: memory.lost, facts: work.facts });
+    let to = entry.as_mut_ptr();
+    // SAFETY: the whole of the reserved record is written, in parts: as one value it would stand on the stack.
+    unsafe {
+        (&raw mut (*to).key).write(key);
+        (&raw mut (*to).chain).write(chain);
+        (&raw mut (*to).lost).write(memory.lost);
+        (&raw mut (*to).facts).copy_from(&raw const packet.facts, 1);
+        (&raw mut (*to).came).copy_from(&raw const packet.work.came, 1);
+        (&raw mut (*to).leaves).copy_from(&raw const packet.work.leaves, 1);
+    }
     entry.submit(0);
     memory.lost = 0;
     1

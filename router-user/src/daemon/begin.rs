@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -12,6 +13,9 @@ use management::protocol::Format;
 use management::status::RouteCache;
 use management::store::{Source, Store, Version, fingerprint};
 
+use crate::daemon::firewall::keeper::Keeper;
+use crate::daemon::firewall::log::Links;
+use crate::daemon::firewall::names::Names;
 use crate::daemon::resources::Ticks;
 use crate::daemon::router::{Change, Router, Setup, Trial};
 use crate::daemon::status;
@@ -33,6 +37,10 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
     let (plane, report) = Dataplane::open(options).context("load the data plane")?;
     let found = status::found(&report);
     tracing::info!("data plane: {found}");
+    let keeper = Keeper::start(plane.sweeper().context("open the flow tables")?)?;
+    let names = Names::start(plane.named().context("open the address lists")?, Arc::clone(&setup.scripts));
+    let listed = plane.inspect().listed().context("read the address lists")?;
+    let dynamic_lists = listed.iter().map(|(key, _)| key.list).collect();
     let pulse = plane.pulse();
     pulse.heartbeat();
     pulse.end_trace();
@@ -44,7 +52,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         pulse,
         tree: Tree::new(),
         desired: None,
-        kept: Vec::new(),
+        kept: OnceLock::new(),
         started: Instant::now(),
         found,
         route_cache: RouteCache { on: false, reason: "not looked at yet".into() },
@@ -52,6 +60,10 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         file_fault: first.fault,
         ticks: Ticks::default(),
         numbers: VecDeque::new(),
+        links: Links::default(),
+        keeper,
+        names,
+        dynamic_lists,
     };
     let tree = first.change.tree.clone();
     match router.change(first.change).await {

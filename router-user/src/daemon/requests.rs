@@ -58,7 +58,7 @@ impl Router {
             gaps_accepted: apply.accept_gaps || (on_top && self.gaps_accepted()),
         };
         let applied = self.change(change).await.map_err(failed_change)?;
-        Ok(Answer::Applied(Applied { stopped, ..applied }))
+        Ok(Answer::Applied(Applied { stopped, kept: self.kept().len(), ..applied }))
     }
 
     fn confirm(&mut self) -> Result<Answer, Failure> {

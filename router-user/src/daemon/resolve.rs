@@ -28,6 +28,40 @@ pub fn run(name: &str, server: Option<&str>) -> Result<IpAddr, String> {
     }
 }
 
+/// All addresses of a name in one family, and how long they hold. A name of one label is the host's own matter.
+pub fn all(name: &str, v6: bool) -> Result<(Vec<IpAddr>, Duration), String> {
+    let servers = if name.trim_end_matches('.').contains('.') { servers() } else { Vec::new() };
+    all_of(&servers, name, v6)
+}
+
+/// As [`all`], from the first of these servers that answers, else from the host's resolver.
+fn all_of(servers: &[SocketAddr], name: &str, v6: bool) -> Result<(Vec<IpAddr>, Duration), String> {
+    /// The host's resolver does not tell how long an answer holds.
+    const UNTOLD: Duration = Duration::from_secs(60);
+    let kind = if v6 { RecordType::AAAA } else { RecordType::A };
+    for server in servers {
+        let Ok(answer) = question(*server, name, kind) else { continue };
+        let records: Vec<_> = answered(&answer)?.collect();
+        let ttl_s = records.iter().map(|(_, ttl_s)| *ttl_s).min();
+        let addresses = records.into_iter().map(|(address, _)| address);
+        let addresses: Vec<IpAddr> = addresses.filter(|address| address.is_ipv6() == v6).collect();
+        return match ttl_s {
+            Some(ttl_s) if !addresses.is_empty() => Ok((addresses, Duration::from_secs(ttl_s.into()))),
+            _ => Err(NO_NAME.into()),
+        };
+    }
+    let found = (name, 0).to_socket_addrs().map_err(|_| NO_NAME)?.map(|address| address.ip());
+    let found: Vec<IpAddr> = found.filter(|address| address.is_ipv6() == v6).collect();
+    if found.is_empty() { Err(NO_NAME.into()) } else { Ok((found, UNTOLD)) }
+}
+
+/// The servers that the host asks: resolv.conf(5).
+fn servers() -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let addresses = text.lines().filter_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
+    addresses.map(|address| SocketAddr::new(address, PORT)).collect()
+}
+
 fn by_host(name: &str) -> Result<IpAddr, String> {
     let found = (name, 0).to_socket_addrs().map_err(|_| NO_NAME)?;
     let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
@@ -37,6 +71,11 @@ fn by_host(name: &str) -> Result<IpAddr, String> {
 
 /// None where the name has no such address.
 fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Result<Option<IpAddr>, String> {
+    let answer = question(server, name, kind)?;
+    Ok(answered(&answer)?.next().map(|(address, _)| address))
+}
+
+fn question(server: SocketAddr, name: &str, kind: RecordType) -> Result<Message, String> {
     let name =
         Name::from_str(name).map_err(|_| NO_NAME)?.append_domain(&Name::root()).map_err(|_| NO_NAME)?;
     let query = Query::query(name, kind);
@@ -47,7 +86,7 @@ fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Result<Option<IpAddr
     for _ in 0..ATTEMPTS {
         let answer = exchange(server, &bytes, message.metadata.id, &query);
         if let Some(answer) = answer.map_err(|error| format!("failure: dns server failure: {error}"))? {
-            return taken(&answer);
+            return Ok(answer);
         }
     }
     Err("failure: dns server timeout".into())
@@ -79,15 +118,16 @@ fn exchange(server: SocketAddr, bytes: &[u8], id: u16, query: &Query) -> io::Res
     }
 }
 
-fn taken(answer: &Message) -> Result<Option<IpAddr>, String> {
+/// Addresses, and the seconds that each holds.
+fn answered(answer: &Message) -> Result<impl Iterator<Item = (IpAddr, u32)>, String> {
     match answer.metadata.response_code {
         ResponseCode::NoError => {}
         ResponseCode::NXDomain => return Err(NO_NAME.into()),
         _ => return Err("failure: dns server failure".into()),
     }
-    Ok(answer.answers.iter().find_map(|record| match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+    Ok(answer.answers.iter().filter_map(|record| match &record.data {
+        RData::A(address) => Some((IpAddr::V4(address.0), record.ttl)),
+        RData::AAAA(address) => Some((IpAddr::V6(address.0), record.ttl)),
         _ => None,
     }))
 }
@@ -125,6 +165,15 @@ mod tests {
             }
         });
         place
+    }
+
+    #[test]
+    fn all_addresses_of_a_family_come_with_their_life() {
+        let servers = [serve(3)];
+        let found = all_of(&servers, "six.example", true);
+        assert_eq!(found, Ok((vec![IpAddr::V6(Ipv6Addr::LOCALHOST)], Duration::from_secs(60))));
+        assert_eq!(all_of(&servers, "six.example", false), Err(NO_NAME.into()));
+        assert_eq!(all_of(&servers, "seven.example", true), Err(NO_NAME.into()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The router: the configuration in force, and the three things that make it true.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
@@ -16,6 +16,10 @@ use management::{Instance, Paths};
 use plan::Desired;
 use plan::desired::Gap;
 
+use crate::daemon::firewall::keeper::{self, Keeper};
+use crate::daemon::firewall::log::Links;
+use crate::daemon::firewall::names::Names;
+use crate::daemon::firewall::timed;
 use crate::daemon::live::{self, Firewall, Live, Scope};
 use crate::daemon::resources::{Resources, Ticks};
 use crate::daemon::scripts::{self, Scripts};
@@ -43,8 +47,8 @@ pub struct Router {
     pub tree: Tree,
     /// What was made true last; None before the first time, when an earlier process may have left an image active.
     pub desired: Option<Desired>,
-    /// Lines of the export that have no effect.
-    pub kept: Vec<Kept>,
+    /// Lines of the export that have no effect, once somebody has asked: see [`Router::kept`].
+    pub kept: OnceLock<Vec<Kept>>,
     pub started: Instant,
     /// How the data plane was found at start.
     pub found: String,
@@ -57,6 +61,12 @@ pub struct Router {
     pub ticks: Ticks,
     /// What numbers mean, by session of who types: the items that were printed last.
     pub numbers: VecDeque<(u32, Numbers)>,
+    /// Names of ports, for what rules log.
+    pub links: Links,
+    pub keeper: Keeper,
+    pub names: Names,
+    /// Address lists that have, or had, members outside the configuration.
+    pub dynamic_lists: BTreeSet<u32>,
 }
 
 /// A configuration to be made the current one.
@@ -96,9 +106,11 @@ impl Router {
     }
 
     /// Makes a configuration the current one, as a whole or not at all.
-    pub async fn change(&mut self, change: Change) -> anyhow::Result<Applied> {
+    pub async fn change(&mut self, mut change: Change) -> anyhow::Result<Applied> {
+        let members = timed::take(&mut change.tree)?;
+        self.dynamic_lists.extend(members.iter().map(|member| member.list));
         let text = files::stored(&change.tree);
-        let kept = Router::check(&text)?;
+        let kept = self.check(&change.tree, &text)?;
         let current = self.store.current().map(|version| version.meta.clone());
         let running = current.as_ref().and_then(|meta| meta.pending.clone());
         let pending = match change.trial {
@@ -131,9 +143,18 @@ impl Router {
         self.tree = change.tree;
         self.setup.scripts.publish(&self.tree);
         self.kept = kept;
-        applied.kept = self.kept.len();
+        applied.kept = match change.trial {
+            // After a live command nobody asks.
+            Trial::Keep => self.kept.get().map_or(0, Vec::len),
+            Trial::End | Trial::Begin(_) => self.kept().len(),
+        };
         applied.confirm_seconds = confirm_seconds;
         applied.warnings.extend(self.gap_warning());
+        for member in members {
+            self.plane
+                .add_listed(member.list, member.address, Some(member.seconds))
+                .with_context(|| format!("add {} to an address list", member.address))?;
+        }
         Ok(applied)
     }
 
@@ -183,7 +204,8 @@ impl Router {
         commit: Option<(Commit, String)>,
         refuse_gaps: bool,
     ) -> anyhow::Result<Applied> {
-        let facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
+        let mut facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
+        facts.dynamic_lists = self.dynamic_lists.clone();
         let desired = plan::compile(tree, &facts)?;
         if refuse_gaps && !desired.gaps.is_empty() {
             return Err(gap_errors(&desired.gaps).into());
@@ -199,6 +221,7 @@ impl Router {
         })
         .await;
         let steps = result?;
+        let new_image = self.pulse.read().generation != generation;
         let known = facts.addresses.iter().map(|a| (a.address, a.prefix_length, a.ifindex));
         let planned = desired.addresses.iter().map(|a| (a.address, a.prefix_length, a.ifindex));
         let mut locals = Vec::new();
@@ -207,23 +230,45 @@ impl Router {
             locals.extend(plan::facts::group_address(address, prefix_length).map(|group| (group, ifindex)));
         }
         self.plane.set_locals(&locals).context("tell the data plane the host's addresses")?;
-        let new_image = self.pulse.read().generation != generation;
+        self.keeper.masquerade_behind(keeper::reachable(&facts, &desired));
         let warnings = desired
             .inactive
             .iter()
             .map(|i| format!("inactive: {} {}: {}", i.menu, config_item(i.item), i.reason))
             .collect();
         self.desired = Some(desired);
+        self.links.set(self.plane.ports());
+        self.names.set(self.desired.as_ref());
         self.fault = None;
         for step in &steps {
             tracing::info!("{step}");
         }
         let version = self.store.current().map_or(0, |version| version.meta.version);
-        Ok(Applied { version, steps, new_image, kept: self.kept.len(), warnings, ..Applied::default() })
+        Ok(Applied { version, steps, new_image, warnings, ..Applied::default() })
     }
 
-    /// What would be stored must be loadable, or the next start could not.
-    fn check(text: &str) -> anyhow::Result<Vec<Kept>> {
+    /// What would be stored must be loadable, or the next start could not. Where only some rules are others than before,
+    /// they are what is looked at.
+    fn check(&self, tree: &Tree, text: &str) -> anyhow::Result<OnceLock<Vec<Kept>>> {
+        const FEW: usize = 100;
+        let menus: Vec<&str> = plan::firewall::MENUS.into_iter().chain(timed::MENUS).collect();
+        let few = config::export_changed(tree, &self.tree, &menus, FEW, &files::stored_options());
+        if few.is_some_and(|few| Router::reread(&few).is_ok()) {
+            return Ok(OnceLock::new());
+        }
+        Router::reread(text).map(OnceLock::from)
+    }
+
+    /// Lines of the export that have no effect.
+    pub fn kept(&self) -> &[Kept] {
+        self.kept.get_or_init(|| {
+            let again = config::import(&Tree::new(), &files::stored(&self.tree));
+            again.map(|again| again.notes.into_iter().map(files::kept).collect()).unwrap_or_default()
+        })
+    }
+
+    /// Loads an export, which has to read just so again; gives the lines that have no effect.
+    fn reread(text: &str) -> anyhow::Result<Vec<Kept>> {
         let again = config::import(&Tree::new(), text).map_err(|errors| {
             anyhow!("the configuration can't be stored: its own export is refused: {errors}")
         })?;

@@ -23,6 +23,7 @@ use crate::cli::routerd::Run;
 use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
+use crate::daemon::firewall::log;
 use crate::daemon::fragments;
 use crate::daemon::live::Live;
 use crate::daemon::netwatch;
@@ -164,6 +165,7 @@ impl Loop {
         tokio::spawn(netwatch::run(self.scripts()));
         tokio::spawn(fragments::run(self.router.plane.fragments()?));
         self.beat();
+        self.follow_rules();
         self.query_cache().await;
         // What changed between the first plan and the watch is seen now.
         self.reconcile().await;
@@ -257,6 +259,14 @@ impl Loop {
                 pulse.heartbeat();
             }
         });
+    }
+
+    /// Writes down what rules log.
+    fn follow_rules(&self) {
+        match self.router.plane.rule_log() {
+            Ok(ring) => drop(tokio::spawn(log::run(ring, self.scripts(), self.router.links.clone()))),
+            Err(error) => tracing::error!("what rules log can't be written down: {error}"),
+        }
     }
 
     async fn changed(&mut self, bits: u32) {

@@ -35,7 +35,7 @@ impl Router {
             data_plane: self.found.clone(),
             kernel: kernel_release(),
             ports: self.ports(),
-            kept: self.kept.clone(),
+            kept: self.kept().to_vec(),
             inactive: self.inactive(),
             gaps: self.gaps(),
             foreign: self.foreign(),

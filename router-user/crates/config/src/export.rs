@@ -9,7 +9,7 @@ use crate::cond::{Cond, constant};
 use crate::error::{Error, Errors, Span};
 use crate::print::NoRows;
 use crate::query;
-use crate::schema::{Kind, Menu, Property, Refer};
+use crate::schema::{self, Kind, Menu, Property, Refer};
 use crate::tree::{Item, Tree};
 use crate::types::Type;
 use crate::value::Value;
@@ -29,6 +29,25 @@ pub fn export(tree: &Tree, options: &ExportOptions) -> String {
         export_section(&mut text, &section, options, |_| true);
     }
     text
+}
+
+/// The items of some menus that another configuration does not have just so, as [`export`] writes them; None where other
+/// menus differ, or more than `most` items.
+pub fn export_changed(
+    tree: &Tree,
+    before: &Tree,
+    menus: &[&str],
+    most: usize,
+    options: &ExportOptions,
+) -> Option<String> {
+    let menus: Vec<&Menu> = menus.iter().filter_map(|path| schema::menu(path)).collect();
+    let changed = tree.changed(before, &menus).filter(|changed| changed.len() <= most)?;
+    let mut text = String::from(HEADER);
+    for (number, item) in changed {
+        let section = order::Section { menu: item.menu(), items: vec![(number, item)] };
+        export_section(&mut text, &section, options, |_| true);
+    }
+    Some(text)
 }
 
 /// The arguments of the command.
@@ -126,7 +145,23 @@ fn export_section(
 ) {
     let menu = section.menu;
     let mut first = true;
+    // What is made persistent is written again after each command.
+    let is_stored = options.sensitive && !options.verbose && !options.terse && menu.kind == Kind::List;
     for (number, item) in section.items.iter().filter(|(_, item)| wanted(item)) {
+        if is_stored && item.builtin().is_none() {
+            if std::mem::take(&mut first) {
+                text.push_str(&menu.blank_path());
+                text.push('\n');
+            }
+            text.push_str(item.written(|| {
+                let mut text = String::new();
+                if let Some(words) = statement(menu, item, *number, options) {
+                    wrap::statement(&mut text, &words);
+                }
+                text
+            }));
+            continue;
+        }
         let Some(words) = statement(menu, item, *number, options) else { continue };
         if options.terse {
             text.push_str(&menu.blank_path());

@@ -103,6 +103,22 @@ impl Tree {
         tree
     }
 
+    /// The items of menus that are not, as the very same, in another configuration, with their places; None where any
+    /// other menu differs.
+    pub(crate) fn changed(&self, before: &Tree, menus: &[&Menu]) -> Option<Vec<(usize, &Item)>> {
+        let mut changed = Vec::new();
+        let lists = self.menus.iter().zip(&before.menus).enumerate();
+        for (index, (now, before)) in lists.filter(|(_, (now, before))| !Arc::ptr_eq(now, before)) {
+            if !menus.iter().any(|menu| menu.index == index) {
+                return None;
+            }
+            let known: HashSet<usize> = before.items.iter().map(Item::address).collect();
+            let items = now.items.iter().enumerate();
+            changed.extend(items.filter(|(_, item)| !known.contains(&item.address())));
+        }
+        Some(changed)
+    }
+
     /// The items of a list menu in item order; the record of a settings menu. `menu` without a leading slash.
     pub fn items(&self, menu: &str) -> impl Iterator<Item = &Item> {
         self.list(menu).into_iter().flat_map(|list| list.items.iter())

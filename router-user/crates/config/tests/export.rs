@@ -1,6 +1,6 @@
 //! Exports: the order of menus and items, what is chosen, how it is written.
 
-use router_config::{ExportOptions, Tree, export, import, run};
+use router_config::{ExportOptions, Tree, export, export_changed, import, run};
 
 fn tree(script: &str) -> Tree {
     import(&Tree::new(), script).unwrap_or_else(|e| panic!("{e}")).tree
@@ -121,4 +121,44 @@ fn the_same_configuration_gives_the_same_bytes() {
     let text = exported(script);
     assert_eq!(exported(&text), text);
     assert_eq!(exported(script), text);
+}
+
+/// As a configuration is made persistent.
+fn stored() -> ExportOptions {
+    ExportOptions { sensitive: true, ..ExportOptions::default() }
+}
+
+#[test]
+fn what_was_written_before_is_written_anew_after_a_change() {
+    let mut tree = tree("/ip firewall filter\nadd chain=forward comment=one\nadd chain=input comment=two");
+    let before = tree.clone();
+    assert!(export(&tree, &stored()).contains("comment=two"));
+    run(&mut tree, "/ip firewall filter set [find comment=two] comment=three").unwrap();
+    let text = export(&tree, &stored());
+    assert!(text.contains("comment=three") && !text.contains("comment=two"), "{text}");
+    assert!(export(&before, &stored()).contains("comment=two"));
+    // Without a clone that holds the item, it is changed in its place.
+    drop(before);
+    run(&mut tree, "/ip firewall filter set [find comment=three] comment=four").unwrap();
+    assert!(export(&tree, &stored()).contains("comment=four"));
+    run(&mut tree, "/ppp secret add name=a password=hidden").unwrap();
+    assert!(export(&tree, &stored()).contains("hidden"));
+    assert!(!export(&tree, &ExportOptions::default()).contains("hidden"));
+}
+
+#[test]
+fn the_few_items_that_changed_are_told() {
+    let before = tree("/ip firewall filter\nadd chain=forward comment=one\nadd chain=input comment=two");
+    let mut after = before.clone();
+    let changed = |after: &Tree, most| {
+        export_changed(after, &before, &["ip/firewall/filter", "ip/firewall/nat"], most, &stored())
+    };
+    run(&mut after, "/ip firewall filter set [find comment=two] comment=three").unwrap();
+    run(&mut after, "/ip firewall nat add chain=srcnat action=masquerade").unwrap();
+    let text = changed(&after, 2).unwrap();
+    assert!(text.contains("comment=three") && text.contains("masquerade"), "{text}");
+    assert!(!text.contains("comment=one"), "{text}");
+    assert_eq!(changed(&after, 1), None);
+    run(&mut after, "/ip address add address=192.0.2.1/24 interface=ether1").unwrap();
+    assert_eq!(changed(&after, 2), None, "another menu");
 }

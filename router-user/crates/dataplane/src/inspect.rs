@@ -208,7 +208,7 @@ impl Inspector {
 
     /// Dynamic members of address lists.
     pub fn listed(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {
-        self.maps.rules.members()
+        self.maps.rules.lists.members()
     }
 
     pub fn images(&self) -> Vec<ImageEntry> {

@@ -25,6 +25,7 @@ mod pin;
 mod probe;
 mod rules;
 mod summary;
+mod sweep;
 mod trace;
 mod walked;
 
@@ -62,7 +63,8 @@ pub use crate::inspect::{
 pub use crate::next_hop::{RouteEntry, UsedNextHop};
 pub use crate::object::{bytes as object, fingerprint};
 pub use crate::probe::Features;
-pub use crate::rules::RuleLog;
+pub use crate::rules::{Named, RuleLog};
+pub use crate::sweep::{Sweeper, Swept};
 pub use crate::trace::{Filter, Step, Trace};
 pub use crate::walked::{PathEntry, RuleEntry};
 
@@ -260,7 +262,8 @@ impl Dataplane {
         }
     }
 
-    /// Makes these the host's own addresses, each with the ifindex it stands on.
+    /// Makes these the host's own addresses, each with the ifindex it stands on. Where they change, no decision that was
+    /// taken before holds any more.
     pub fn set_locals(&mut self, addresses: &[(IpAddr, u32)]) -> Result<(), Error> {
         let mut v4 = BTreeMap::new();
         let mut v6 = BTreeMap::new();
@@ -270,8 +273,14 @@ impl Dataplane {
                 IpAddr::V6(address) => v6.insert(address.octets(), *ifindex),
             };
         }
-        maps::replace(&mut self.inspector.maps.locals4, &v4).map_err(Error::map(route::LOCALS4))?;
-        maps::replace(&mut self.inspector.maps.locals6, &v6).map_err(Error::map(route::LOCALS6))
+        let maps = &mut self.inspector.maps;
+        let v4 = maps::replace(&mut maps.locals4, &v4).map_err(Error::map(route::LOCALS4))?;
+        let v6 = maps::replace(&mut maps.locals6, &v6).map_err(Error::map(route::LOCALS6))?;
+        if v4 || v6 {
+            // Two generations on, the slot is the same.
+            self.pulse.set_generation(next(next(self.pulse.generation())));
+        }
+        Ok(())
     }
 
     /// A handle for other threads: route epoch, heartbeat, flags.
@@ -314,17 +323,22 @@ impl Dataplane {
         self.inspector
             .maps
             .rules
-            .insert(&rules::listed(list, address), Listed { until_tick, since_tick: now })
+            .lists
+            .insert(&rules::listed_as(list, address), Listed { until_tick, since_tick: now })
     }
 
     pub fn remove_listed(&mut self, list: u32, address: IpAddr) -> Result<(), Error> {
-        self.inspector.maps.rules.remove(&rules::listed(list, address))
+        self.inspector.maps.rules.lists.remove(&rules::listed_as(list, address))
     }
 
-    /// Takes members out of their lists whose time is over; to be called every second.
-    pub fn expire_listed(&mut self) -> Result<usize, Error> {
-        let now = self.pulse.read().tick;
-        self.inspector.maps.rules.expire(now)
+    /// What keeps the tables clean, with a second's work to be done each second.
+    pub fn sweeper(&self) -> Result<Sweeper, Error> {
+        Sweeper::open(&self.inspector)
+    }
+
+    /// The addresses that lists have for domain names; for the thread that resolves these.
+    pub fn named(&self) -> Result<Named, Error> {
+        Named::open(&self.inspector)
     }
 
     /// Fragments that came before their first. There is one reader.

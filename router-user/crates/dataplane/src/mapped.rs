@@ -39,6 +39,7 @@ plain!(
     event::TraceFilter,
     flow::Flow4,
     flow::Flow6,
+    flow::Side,
     flow::Tracking,
     route::Route4,
     route::Route6,
@@ -108,6 +109,19 @@ impl<T: Plain> Mapped<T> {
         Ok(Mapped { base, length_bytes, entries: info.max_entries(), value: PhantomData })
     }
 
+    /// Zeros that no map stands behind.
+    #[cfg(test)]
+    pub fn anonymous(entries: u32) -> Mapped<T> {
+        let length_bytes = (entries as usize * Self::STRIDE).next_multiple_of(rustix::param::page_size());
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses; nothing else refers to it.
+        let base = unsafe {
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), length_bytes, prot, MapFlags::PRIVATE)
+        };
+        let base = NonNull::new(base.unwrap().cast::<u8>()).unwrap();
+        Mapped { base, length_bytes, entries, value: PhantomData }
+    }
+
     pub fn len(&self) -> u32 {
         self.entries
     }
@@ -161,6 +175,15 @@ impl<T: Plain> Mapped<T> {
         let element = self.element(index).filter(|_| fits)?;
         // SAFETY: inside the element, which is aligned to 8 as every value of an array map; only accessed atomically.
         Some(unsafe { AtomicU64::from_ptr(element.as_ptr().cast::<u8>().add(offset).cast()) })
+    }
+
+    /// A 32-bit word of an element, `offset` bytes from its start.
+    pub fn atomic32(&self, index: u32, offset: usize) -> Option<&AtomicU32> {
+        let fits = offset.is_multiple_of(align_of::<AtomicU32>())
+            && offset + size_of::<AtomicU32>() <= size_of::<T>();
+        let element = self.element(index).filter(|_| fits)?;
+        // SAFETY: as for `long`.
+        Some(unsafe { AtomicU32::from_ptr(element.as_ptr().cast::<u8>().add(offset).cast()) })
     }
 
     /// A 32-bit word of element 0, `offset` bytes from its start; None outside.

@@ -136,20 +136,23 @@ pub fn add(a: Counter, b: Counter) -> Counter {
     Counter { packets: a.packets.wrapping_add(b.packets), bytes: a.bytes.wrapping_add(b.bytes) }
 }
 
-/// Makes a hash map hold exactly these entries.
-pub fn replace<K>(map: &mut HashMap<MapData, K, u32>, wanted: &BTreeMap<K, u32>) -> Result<(), MapError>
+/// Makes a hash map hold exactly these entries; whether it did not yet.
+pub fn replace<K>(map: &mut HashMap<MapData, K, u32>, wanted: &BTreeMap<K, u32>) -> Result<bool, MapError>
 where
     K: aya::Pod + Ord,
 {
+    let mut changed = false;
     for key in map.keys().collect::<Result<Vec<K>, _>>()? {
         if !wanted.contains_key(&key) {
             map.remove(&key)?;
+            changed = true;
         }
     }
     for (key, value) in wanted {
         if map.get(key, 0).ok() != Some(*value) {
             map.insert(key, value, 0)?;
+            changed = true;
         }
     }
-    Ok(())
+    Ok(changed)
 }

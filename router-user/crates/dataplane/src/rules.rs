@@ -12,11 +12,11 @@ use router_common::maps::rule::{
     RULE_BASE, RULE_COUNTERS, RULE_LOG,
 };
 
-use crate::Error;
 use crate::mapped::{Mapped, as_bytes, from_bytes};
 use crate::maps::{add, typed};
 use crate::object::possible_cpus;
 use crate::pin::Pins;
+use crate::{Error, Inspector};
 
 type CounterBytes = [u8; size_of::<Counter>()];
 type PathKeyBytes = [u8; size_of::<PathKey>()];
@@ -31,8 +31,7 @@ pub struct RuleMaps {
     paths: HashMap<MapData, PathKeyBytes, u32>,
     path_counters: PerCpuArray<MapData, CounterBytes>,
     path_next: Mapped<u32>,
-    listed: HashMap<MapData, ListedKeyBytes, ListedBytes>,
-    epochs: Mapped<u32>,
+    pub lists: Lists,
 }
 
 impl RuleMaps {
@@ -44,8 +43,7 @@ impl RuleMaps {
             paths: typed(pins, PATHS)?,
             path_counters: typed(pins, PATH_COUNTERS)?,
             path_next: Mapped::new(PATH_NEXT, &data(PATH_NEXT)?)?,
-            listed: typed(pins, LISTED)?,
-            epochs: Mapped::new(LIST_EPOCHS, &data(LIST_EPOCHS)?)?,
+            lists: Lists::open(pins)?,
         })
     }
 
@@ -130,6 +128,19 @@ impl RuleMaps {
     fn path_counter(&self, id: u32) -> Result<Counter, Error> {
         sum(&self.path_counters, id, PATH_COUNTERS)
     }
+}
+
+/// Dynamic members of address lists.
+pub struct Lists {
+    listed: HashMap<MapData, ListedKeyBytes, ListedBytes>,
+    epochs: Mapped<u32>,
+}
+
+impl Lists {
+    pub fn open(pins: &Pins) -> Result<Lists, Error> {
+        let epochs = MapData::from_pin(pins.map(LIST_EPOCHS)).map_err(Error::map(LIST_EPOCHS))?;
+        Ok(Lists { listed: typed(pins, LISTED)?, epochs: Mapped::new(LIST_EPOCHS, &epochs)? })
+    }
 
     /// The dynamic members of all lists.
     pub fn members(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {
@@ -182,6 +193,32 @@ impl RuleMaps {
     }
 }
 
+/// Members of lists that stand for domain names.
+pub struct Named(Lists);
+
+impl Named {
+    pub(crate) fn open(inspector: &Inspector) -> Result<Named, Error> {
+        Lists::open(&inspector.pins).map(Named)
+    }
+
+    /// Stays until it is removed, whoever dies.
+    pub fn add(&mut self, list: u32, address: IpAddr) -> Result<(), Error> {
+        let listed = Listed { until_tick: u32::MAX, since_tick: Listed::OF_NAME };
+        self.0.insert(&listed_as(list, address), listed)
+    }
+
+    pub fn remove(&mut self, list: u32, address: IpAddr) -> Result<(), Error> {
+        self.0.remove(&listed_as(list, address))
+    }
+
+    /// Those that are there, by list; from an earlier process too.
+    pub fn all(&self) -> Result<Vec<(u32, IpAddr)>, Error> {
+        let members = self.0.members()?.into_iter();
+        let named = members.filter(|(_, listed)| listed.since_tick == Listed::OF_NAME);
+        Ok(named.map(|(key, _)| (key.list, address(&key))).collect())
+    }
+}
+
 /// The ring of what rules log.
 pub struct RuleLog(RingBuf<MapData>);
 
@@ -203,7 +240,7 @@ impl AsRawFd for RuleLog {
 }
 
 /// The key of a dynamic member.
-pub fn listed(list: u32, address: IpAddr) -> ListedKey {
+pub fn listed_as(list: u32, address: IpAddr) -> ListedKey {
     let mut key = ListedKey { list, ..ListedKey::default() };
     match address {
         IpAddr::V4(v4) => {
@@ -213,6 +250,11 @@ pub fn listed(list: u32, address: IpAddr) -> ListedKey {
         IpAddr::V6(v6) => (key.family, key.address) = (6, v6.octets()),
     }
     key
+}
+
+fn address(key: &ListedKey) -> IpAddr {
+    let [a, b, c, d, ..] = key.address;
+    if key.family == 4 { [a, b, c, d].into() } else { key.address.into() }
 }
 
 fn slots_of(key: &PathKey) -> impl Iterator<Item = &u32> {

@@ -68,6 +68,7 @@ impl Kernel {
             ports: ports.clone(),
             owns_hostname: owns_hostname(),
             kernel_release: rustix::system::uname().release().to_string_lossy().into_owned(),
+            ..HostFacts::default()
         })
     }
 

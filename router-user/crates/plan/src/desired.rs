@@ -35,6 +35,8 @@ pub struct Desired {
     pub inactive: Vec<Inactive>,
     /// Items that can't be enforced yet, or not here: what would be stopped passes, so that the operator has to know.
     pub gaps: Vec<Gap>,
+    /// Domain names in address lists that rules ask.
+    pub names: Vec<ListedName>,
     /// The rules behind [`Image::rules`].
     pub firewall: Firewall,
 }
@@ -52,6 +54,15 @@ pub struct Gap {
     pub what: String,
     /// Whether it names what nothing has: RouterOS refuses such an item.
     pub is_unknown: bool,
+}
+
+/// A domain name whose addresses are members of an address list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListedName {
+    /// Id of the list.
+    pub list: u32,
+    pub v6: bool,
+    pub name: String,
 }
 
 /// A configured item that has no effect at the moment.

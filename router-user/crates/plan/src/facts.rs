@@ -1,6 +1,6 @@
 //! What the plan has to know of the host. Read by `kernel`, given to [`crate::Desired`]'s compiler as a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// A link of the host, as rtnetlink tells it.
@@ -54,6 +54,8 @@ pub struct HostFacts {
     pub addresses: Vec<HostAddress>,
     /// Operator's names for ports: RouterOS name -> host link name (`--port ether1=enp3s0`).
     pub ports: BTreeMap<String, String>,
+    /// Address lists that have dynamic members, by [`crate::firewall::rule::name_number`].
+    pub dynamic_lists: BTreeSet<u32>,
     /// The host name is ours to set: this is the host's own network namespace.
     pub owns_hostname: bool,
     /// `uname -r`.

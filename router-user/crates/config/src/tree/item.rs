@@ -1,7 +1,7 @@
 //! One item of a menu: its id and the values that differ from the defaults.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,24 @@ struct Inner {
     values: Values,
     builtin: Option<u32>,
     span: Option<Span>,
+    written: Written,
+}
+
+/// An item's statement, from when it was first made persistent. What changes an item lets it be written again.
+#[derive(Default)]
+struct Written(OnceLock<Box<str>>);
+
+impl Clone for Written {
+    fn clone(&self) -> Written {
+        Written::default()
+    }
+}
+
+/// It may hold secrets.
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 impl PartialEq for Item {
@@ -52,7 +70,7 @@ impl Item {
         builtin: Option<u32>,
         span: Option<Span>,
     ) -> Item {
-        Item(Arc::new(Inner { id, menu, values, builtin, span }))
+        Item(Arc::new(Inner { id, menu, values, builtin, span, written: Written::default() }))
     }
 
     /// A row that is not configured, as an item: what the menu's properties can hold of it.
@@ -150,6 +168,16 @@ impl Item {
         &self.0.values
     }
 
+    /// The statement that `write` gives, which is the same each time for the same item.
+    pub(crate) fn written(&self, write: impl FnOnce() -> String) -> &str {
+        self.0.written.0.get_or_init(|| write().into())
+    }
+
+    /// The very same item, not one that is equal, has the same.
+    pub(super) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     pub(super) fn give_id(&mut self, id: ItemId) {
         Arc::make_mut(&mut self.0).id = id;
     }
@@ -157,6 +185,7 @@ impl Item {
     pub(super) fn put(&mut self, values: Values, span: Option<Span>) {
         let inner = Arc::make_mut(&mut self.0);
         inner.values = values;
+        inner.written = Written::default();
         inner.span = span.or(inner.span);
     }
 

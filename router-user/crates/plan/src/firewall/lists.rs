@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use config::{Error, Value};
+use config::{Error, Item, Value};
 
 use super::matches::addresses;
-use super::rule::{AddressList, name_number};
+use super::rule::{AddressList, Range, name_number};
 use crate::Plan;
+use crate::desired::ListedName;
 
 /// Names of lists, as rules come upon them.
 #[derive(Default)]
@@ -31,33 +32,68 @@ impl Lists {
         index
     }
 
-    /// Fills the lists in. `added` are the ids of those that rules add to.
+    /// Fills the lists in. `added` are the ids of those that rules add to. The addresses of names, and what has a
+    /// timeout, are members outside the image.
     pub fn fill(&mut self, plan: &mut Plan<'_>, menu: &str, v6: bool, added: &BTreeSet<u32>) {
         for list in &mut self.lists {
-            list.dynamic = added.contains(&list.id);
+            list.dynamic = added.contains(&list.id) || plan.facts.dynamic_lists.contains(&list.id);
         }
         let mut entries = vec![Vec::new(); self.lists.len()];
         for item in plan.tree.items(menu).filter(|item| !item.is_disabled()) {
             let Some(Value::Text(name)) = item.value("list") else { continue };
-            let whole = item.value("address").and_then(|value| addresses(value, v6));
-            let text = item.text("address").unwrap_or_default();
-            if whole.is_none() && !is_host_name(&text) {
-                let message = format!("failure: {text} is not a valid dns name");
-                plan.errors.push(Error::new(item.span().unwrap_or_default(), message));
-                continue;
-            }
-            let (Some(range), None) = (whole, item.value("timeout")) else {
-                let what = if whole.is_some() { "timeout" } else { "a name instead of an address" };
-                plan.gap(menu, item, what);
-                continue;
-            };
-            if let Some(entries) = self.by_name.get(name.as_str()).and_then(|index| entries.get_mut(*index)) {
-                entries.push(range);
+            let place = self.by_name.get(name.as_str()).copied();
+            match entry(item, v6) {
+                Entry::Static(range) => {
+                    if let Some(entries) = place.and_then(|index| entries.get_mut(index)) {
+                        entries.push(range);
+                    }
+                }
+                Entry::Timed(from, to) if from == to => self.set_dynamic(place),
+                Entry::Timed(..) => plan.gap(menu, item, "the timeout of more than one address"),
+                Entry::Name(host) => {
+                    self.set_dynamic(place);
+                    if place.is_some() {
+                        plan.desired.names.push(ListedName { list: name_number(name), v6, name: host });
+                    }
+                }
+                Entry::TimedName => plan.gap(menu, item, "the timeout of a name"),
+                Entry::Bad(text) => {
+                    let message = format!("failure: {text} is not a valid dns name");
+                    plan.errors.push(Error::new(item.span().unwrap_or_default(), message));
+                }
             }
         }
         for (list, entries) in self.lists.iter_mut().zip(entries) {
             list.entries = Arc::new(entries);
         }
+    }
+
+    fn set_dynamic(&mut self, place: Option<usize>) {
+        if let Some(list) = place.and_then(|index| self.lists.get_mut(index)) {
+            list.dynamic = true;
+        }
+    }
+}
+
+/// What an item makes a member.
+enum Entry {
+    Static(Range<u128>),
+    Timed(u128, u128),
+    Name(String),
+    TimedName,
+    Bad(String),
+}
+
+fn entry(item: &Item, v6: bool) -> Entry {
+    let value = item.value("address");
+    let whole = value.and_then(|value| addresses(value, v6));
+    let text = item.text("address").unwrap_or_default();
+    match (whole, item.value("timeout")) {
+        (Some(range), None) => Entry::Static(range),
+        (Some((from, to)), Some(_)) => Entry::Timed(from, to),
+        (None, _) if !is_host_name(&text) => Entry::Bad(text),
+        (None, None) => Entry::Name(text.to_ascii_lowercase()),
+        (None, Some(_)) => Entry::TimedName,
     }
 }
 

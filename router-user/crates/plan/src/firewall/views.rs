@@ -43,8 +43,8 @@ pub fn views() -> Vec<(&'static str, Vec<&'static str>)> {
         ("ipv6/firewall/filter", all(&[RULE, MATCHERS, CONNECTION, V6, &["reject-with"]])),
         ("ipv6/firewall/nat", all(&[RULE, MATCHERS, CONNECTION, V6, NAT, &["to-address"]])),
         ("ipv6/firewall/raw", all(&[RULE, MATCHERS, V6])),
-        ("ip/firewall/address-list", vec!["address", "list"]),
-        ("ipv6/firewall/address-list", vec!["address", "list"]),
+        ("ip/firewall/address-list", vec!["address", "list", "timeout"]),
+        ("ipv6/firewall/address-list", vec!["address", "list", "timeout"]),
         ("interface/list", vec!["exclude", "include", "name"]),
         ("interface/list/member", vec!["interface", "list"]),
     ]

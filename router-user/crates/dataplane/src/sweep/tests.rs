@@ -1,0 +1,140 @@
+use super::*;
+use router_common::conntrack::tcp::Direction;
+use router_common::conntrack::timeout::{Class, Timeouts};
+use router_common::maps::flow::NONE;
+
+const GENERATION: u64 = 7;
+
+fn word(class: Class, bits: u32) -> u64 {
+    u64::from(status::LIVE | (class as u32) << status::TIMEOUT_SHIFT | bits)
+        | GENERATION << status::GENERATION_SHIFT
+}
+
+fn table(entries: u32) -> Table<Flow4> {
+    Table::new(Mapped::anonymous(entries), Mapped::anonymous(entries))
+}
+
+fn now(tick: u32) -> Now {
+    let tracking = Tracking { timeouts: Timeouts::default(), ..Tracking::default() };
+    Now { tick, generation: 0x50000 | GENERATION as u32, tracking }
+}
+
+/// A connection at two indices, with the ticks of their last packets.
+fn connect(table: &Table<Flow4>, protocol: u8, class: Class, [one, other]: [u32; 2], ticks: [u32; 2]) {
+    for ((index, partner), (direction, tick)) in
+        [(one, other), (other, one)].into_iter().zip([(0, ticks[0]), (status::REPLY, ticks[1])])
+    {
+        let entry = Entry { word: word(class, direction), partner, last_tick: tick, ..Entry::default() };
+        let flow = Flow4 { key: [0, u64::from(protocol) << 32], entry, ..Flow4::default() };
+        assert!(table.flows.write(index, &flow));
+    }
+}
+
+fn sweep(table: &mut Table<Flow4>, now: &Now) -> Swept {
+    let mut swept = Swept::default();
+    for _ in 0..ROUND_SECONDS {
+        table.part(now, &mut swept);
+    }
+    swept
+}
+
+fn is_live(table: &Table<Flow4>, index: u32) -> bool {
+    table.live(index).is_some()
+}
+
+#[test]
+fn a_connection_ends_when_both_directions_were_silent_for_its_timeout() {
+    let mut table = table(64);
+    connect(&table, 17, Class::Udp, [3, 40], [100, 110]);
+    assert_eq!(sweep(&mut table, &now(140)), Swept::default());
+    assert!(is_live(&table, 3) && is_live(&table, 40), "110 + 30 is not over");
+    assert_eq!(sweep(&mut table, &now(141)).ended, 1);
+    assert!(!is_live(&table, 3) && !is_live(&table, 40));
+    assert_eq!(table.flows.read(3).unwrap().entry.word as u32 & status::LIFE, status::DYING);
+}
+
+#[test]
+fn a_packet_of_a_later_second_is_no_silence() {
+    let mut table = table(64);
+    connect(&table, 17, Class::Udp, [3, 40], [101, 50]);
+    assert_eq!(sweep(&mut table, &now(100)).ended, 0);
+    assert!(is_live(&table, 3));
+}
+
+#[test]
+fn an_entry_whose_partner_is_another_connections_ends_alone() {
+    let mut table = table(64);
+    connect(&table, 17, Class::Udp, [3, 40], [100, 100]);
+    connect(&table, 17, Class::Udp, [40, 41], [1000, 1000]);
+    assert_eq!(sweep(&mut table, &now(1000)).ended, 1);
+    assert!(!is_live(&table, 3) && is_live(&table, 40) && is_live(&table, 41));
+}
+
+#[test]
+fn data_that_nobody_acknowledges_shortens_the_timer_of_tcp() {
+    let mut table = table(64);
+    connect(&table, TCP, Class::Established, [3, 40], [1000, 1000]);
+    let side = |seq, ack, bytes| {
+        let mut tcp = Direction::default();
+        tcp.record(seq, ack, 100, bytes);
+        Side { tcp, ..Side::default() }
+    };
+    table.sides.write(3, &side(1000, 5000, 0));
+    table.sides.write(40, &side(5000, 1000, 0));
+    assert_eq!(sweep(&mut table, &now(1000 + 86_400)).ended, 0);
+    table.sides.write(3, &side(1000, 5000, 10));
+    assert_eq!(sweep(&mut table, &now(1300)).ended, 0);
+    assert_eq!(sweep(&mut table, &now(1301)).ended, 1);
+}
+
+#[test]
+fn a_decision_of_an_old_generation_is_taken_back_and_nothing_else() {
+    let mut table = table(64);
+    connect(&table, 17, Class::UdpStream, [3, 40], [100, 100]);
+    let old = word(Class::UdpStream, 0) & !status::GENERATION | 6 << status::GENERATION_SHIFT;
+    table.flows.write(
+        3,
+        &Flow4 {
+            entry: Entry { word: old, ..table.flows.read(3).unwrap().entry },
+            ..table.flows.read(3).unwrap()
+        },
+    );
+    let swept = sweep(&mut table, &now(100));
+    assert_eq!(swept, Swept { forgotten: 1, ..Swept::default() });
+    assert_eq!(table.live(3), Some(old & !status::GENERATION));
+    assert_eq!(table.live(40), Some(word(Class::UdpStream, status::REPLY)));
+}
+
+#[test]
+fn connections_behind_an_address_that_is_gone_end() {
+    let table = table(64);
+    for (index, source, bits) in [
+        (1, [198, 51, 100, 1], status::MASQUERADE),
+        (2, [198, 51, 100, 9], status::MASQUERADE),
+        (3, [198, 51, 100, 9], status::SRCNAT),
+        (4, [198, 51, 100, 9], status::MASQUERADE | status::REPLY),
+    ] {
+        let entry = Entry { word: word(Class::Udp, bits), partner: NONE, ..Entry::default() };
+        table.flows.write(index, &Flow4 { entry, new_src: source, ..Flow4::default() });
+    }
+    assert_eq!(table.end_masqueraded(&["198.51.100.1".parse().unwrap()]), 1);
+    assert_eq!([1, 2, 3, 4].map(|index| is_live(&table, index)), [true, false, true, true]);
+}
+
+/// `cargo test --release -p router-dataplane sweep -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn what_a_round_over_a_million_connections_costs() {
+    const CONNECTIONS: u32 = 1_000_000;
+    let mut table = table(CONNECTIONS * 5 / 2 / 8 * 8);
+    for number in 0..CONNECTIONS {
+        connect(&table, TCP, Class::Established, [2 * number, 2 * number + 1], [1000, 1000]);
+    }
+    for (what, tick) in [("busy", 1001), ("silent for 400 s", 1400)] {
+        let begin = Instant::now();
+        let swept = sweep(&mut table, &now(tick));
+        let took = begin.elapsed();
+        let share = took.as_secs_f64() / f64::from(ROUND_SECONDS) * 100.0;
+        println!("{what}: {took:?} in {ROUND_SECONDS} s, {share:.2} % of a core; {swept:?}");
+    }
+}
