@@ -102,6 +102,7 @@ plain! {
     flow_open() = track::open;
     flow_commit() = track::commit;
     flow_fill(index, partner, direction) = track::fill;
+    flow_fasttrack() = track::fasttrack;
     fragment_find() = fragment::find;
     fragment_note(fate) = fragment::note;
     nat_candidate(attempt) = nat::candidate;

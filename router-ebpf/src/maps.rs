@@ -1,5 +1,6 @@
 //! Every map, and the accessors through which the stages use them.
 
+use core::hint::black_box;
 use core::mem::offset_of;
 
 use aya_ebpf::{
@@ -320,7 +321,8 @@ pub fn scratch(index: u32) -> Option<&'static mut Scratch> {
 pub fn state(index: u32) -> Option<&'static mut State> {
     const { assert!(size_of::<State>() == size_of::<[u64; STATE_WORDS]>()) };
     // SAFETY: of that size and alignment, all integers; per-CPU as the rest of the working memory.
-    SCRATCH.get_ptr_mut(index).map(|scratch| unsafe { &mut *(&raw mut (*scratch).state).cast() })
+    // Hidden from LLVM, which else adds the offset before it asks for null ("pointer arithmetic on map_value_or_null").
+    SCRATCH.get_ptr_mut(index).map(|scratch| unsafe { &mut *(&raw mut (*black_box(scratch)).state).cast() })
 }
 
 #[inline(always)]

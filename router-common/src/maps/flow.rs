@@ -187,6 +187,8 @@ pub mod tracking {
     pub const LIBERAL: u32 = 4;
     /// No decision is kept: every packet is judged and walks the rules.
     pub const NO_CACHE: u32 = 8;
+    /// There is a rule that fasttracks connections.
+    pub const FASTTRACK: u32 = 16;
 }
 
 /// Seconds since the last packet. Another CPU may have noted a packet in a second that this reader has not seen begin.

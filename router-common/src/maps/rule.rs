@@ -12,6 +12,8 @@ pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
 pub const RULE_BASE: &str = "RULE_BASE";
 /// Slots of rules: both families' at their largest.
 pub const RULE_SLOTS: u32 = 65536;
+/// What fasttracked packets count for in the place of rules: IPv4's, then IPv6's. No rule has these slots.
+pub const FASTTRACK_SLOTS: u32 = RULE_SLOTS - 2;
 /// Map name: `Array<u64, RULE_SLOTS>`, mmapable: buckets of `limit`, see [`crate::rules::limit`].
 pub const LIMITS: &str = "LIMITS";
 

@@ -18,7 +18,7 @@ use router_common::wire::ipv6::halves;
 use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
-use crate::stage::{emit, route, rules};
+use crate::stage::{emit, route, rules, track};
 use crate::{atomic, flow, global};
 
 #[inline(always)]
@@ -49,9 +49,14 @@ pub fn run<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
 #[inline(always)]
 fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     let is_later = begin(packet, s, false)?;
+    let mut is_fast = !is_later && track::is_fasttracked(s);
     if !is_later {
-        raw(s, chain::RAW_PREROUTING)?;
+        if !is_fast {
+            raw(s, chain::RAW_PREROUTING)?;
+        }
         Exit::unpack(packet.track(s))?;
+        // What is no more of the connection meets the rules of its way.
+        is_fast &= scratch(s)?.work.index != NONE;
         tracked(s)?;
         translate(s, chain::NAT_DSTNAT)?;
         Exit::unpack(global::nat_redirected(s))?;
@@ -64,8 +69,17 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
             if is_later {
                 return follows(s, hop.ifindex);
             }
-            walk(s)?.change(1 << dimension::OUT);
-            filter(s, chain::FILTER_FORWARD)?;
+            if is_fast {
+                rules::rules_fasttracked(s.scratch);
+            } else {
+                walk(s)?.change(1 << dimension::OUT);
+                let filtered = filter(s, chain::FILTER_FORWARD);
+                // Whatever the rules behind it say.
+                if walk(s)?.flags & flag::FASTTRACK != 0 {
+                    global::flow_fasttrack(s);
+                }
+                filtered?;
+            }
             translate(s, chain::NAT_SRCNAT)?;
             store(s)?;
             return decide(s, hop.tx_index as u16);

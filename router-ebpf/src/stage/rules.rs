@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
 use router_common::facts::Facts;
 use router_common::hash;
 use router_common::maps::image::{Cell, Limits, Rule, limit_key};
-use router_common::maps::rule::{LOGGED_MAX, Logged, PATHS_MAX, RuleScratch};
+use router_common::maps::rule::{FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, RuleScratch};
 use router_common::rules::tree::{self, Tree};
 use router_common::rules::walk::{self, flag, verdict};
 use router_common::rules::{Cells, Hooks, Walk, limit, rows};
@@ -293,6 +293,19 @@ pub extern "C" fn rules_add(scratch: u32, timeout_s: u32) -> u32 {
         }
     }
     maps::bump_list_epoch(hash::epoch(&listed_key.address));
+    1
+}
+
+/// Counts a fasttracked packet, which has met no rules.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_fasttracked(scratch: u32) -> u32 {
+    let (Some(memory), Some(work)) = (maps::rule_scratch(scratch), maps::scratch(scratch)) else { return 0 };
+    let slot = FASTTRACK_SLOTS + u32::from(work.facts.family == 6);
+    let [first, ..] = &mut memory.walk.counted;
+    *first = slot;
+    memory.walk.counted_len = 1;
+    Kernel { scratch }.count(slot, &work.facts);
     1
 }
 

@@ -68,6 +68,40 @@ pub fn find(s: &mut State) -> u32 {
     index
 }
 
+/// Whether the connection has `fasttrack-connection`: its packets meet no rules. Only where there are such rules: it
+/// costs those of all other connections a look.
+#[inline(always)]
+pub fn is_fasttracked(s: &mut State) -> bool {
+    let (Some(scratch), Some(settings)) = (maps::scratch(s.scratch), maps::tracking(s.now.generation)) else {
+        return false;
+    };
+    if settings.flags & tracking::FASTTRACK == 0 || !matches!(scratch.facts.protocol, other::TCP | other::UDP)
+    {
+        return false;
+    }
+    let index = global::flow_find(s);
+    maps::entry(s.family, index).is_some_and(|entry| flow::word(entry) as u32 & status::FASTTRACK != 0)
+}
+
+/// `fasttrack-connection` has matched a packet of an answered connection: from the next one on, its packets meet no rules.
+#[inline(always)]
+pub fn fasttrack(s: &mut State) -> u32 {
+    let Some(Scratch { facts, work, .. }) = maps::scratch(s.scratch) else { return 0 };
+    let is_answered = matches!(facts.state, connection_state::ESTABLISHED | connection_state::RELATED);
+    if !is_answered || !matches!(facts.protocol, other::TCP | other::UDP) {
+        return 0;
+    }
+    let set = u64::from(status::FASTTRACK);
+    let (index, partner) = (work.index, work.partner);
+    let Some(entry) = maps::entry(s.family, index) else { return 0 };
+    flow::change(entry, work.word, status::GENERATION, set);
+    if let Some(other) = flow::partner_of(s.family, index, partner) {
+        flow::change(other, flow::word(other), status::GENERATION, set);
+    }
+    work.flags |= work::UNCACHEABLE | work::CHANGED;
+    1
+}
+
 /// What [`follow`] gives where the connection has ended, and the packet may open another.
 const ENDED: u32 = 1;
 

@@ -8,6 +8,7 @@ mod address_type;
 mod connection_state;
 mod dscp;
 mod dst_limit;
+mod fasttrack_connection;
 mod fragment;
 mod icmp_options;
 mod interface;

@@ -292,10 +292,20 @@ impl Rig {
         self.control(|control| control.generation += 2)
     }
 
+    /// Packets and bytes of one slot.
+    pub fn counted_at(&mut self, slot: u32) -> Result<(u64, u64)> {
+        let counted = self.counted_in(slot..slot + 1)?;
+        counted.first().copied().context("a slot")
+    }
+
     /// Packets and bytes of the rules in their order, IPv4 first; also of packets that took the fast path.
     pub fn counted(&mut self, rules: u32) -> Result<Vec<(u64, u64)>> {
+        self.counted_in(0..rules)
+    }
+
+    fn counted_in(&mut self, slots: std::ops::Range<u32>) -> Result<Vec<(u64, u64)>> {
         let mut counted = Vec::new();
-        for slot in 0..rules {
+        for slot in slots.clone() {
             counted.push(self.sum(rule::RULE_COUNTERS, slot)?);
         }
         let paths: HashMap<_, PathPod, u32> = self.map_mut(rule::PATHS)?.try_into()?;
@@ -303,7 +313,8 @@ impl Rig {
         for (PathPod(key), id) in paths {
             let (packets, bytes) = self.sum(rule::PATH_COUNTERS, id)?;
             for slot in &key.slots[..key.count as usize] {
-                if let Some(sum) = counted.get_mut(*slot as usize) {
+                let place = slot.wrapping_sub(slots.start) as usize;
+                if let Some(sum) = counted.get_mut(place) {
                     *sum = (sum.0 + packets, sum.1 + bytes);
                 }
             }

@@ -46,7 +46,7 @@ pub fn compile(tree: &Tree, facts: &HostFacts) -> Result<Desired, Errors> {
     plan.desired.firewall = firewall::compile(&mut plan, &ports);
     match image::encode(&plan.desired.firewall) {
         Ok(rules) => {
-            plan.desired.image.tracking = firewall::tracking::compile(tree, !rules.rules.is_empty())?;
+            plan.desired.image.tracking = firewall::tracking::compile(tree, &rules)?;
             plan.desired.image.rules = Arc::new(rules);
         }
         Err(image::TooLarge(reason)) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
 use plan::desired::RuleImage;
 use router_common::maps::image::{Cell, HEADER, IMAGES, Record, Rule, header, root, word};
-use router_common::maps::rule::RULE_SLOTS;
+use router_common::maps::rule::FASTTRACK_SLOTS;
 
 use crate::Error;
 use crate::mapped::Mapped;
@@ -154,8 +154,8 @@ pub fn with_slots(
                 while used.contains(&next) {
                     next += 1;
                 }
-                if next >= RULE_SLOTS {
-                    return Err(Error::TooManyRules(RULE_SLOTS));
+                if next >= FASTTRACK_SLOTS {
+                    return Err(Error::TooManyRules(FASTTRACK_SLOTS));
                 }
                 used.insert(next);
                 fresh.push(next);
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn slots_end() {
         let active = [Known { key: 0, text: 0, slot: 0 }];
-        let taken = (1..RULE_SLOTS).collect();
+        let taken = (1..FASTTRACK_SLOTS).collect();
         assert!(with_slots(&image(&[(1, 1)]), &active, &taken).is_err());
     }
 }

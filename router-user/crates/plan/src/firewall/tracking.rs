@@ -3,12 +3,14 @@
 use config::{Errors, Tree};
 use router_common::conntrack::timeout::Class;
 use router_common::maps::flow::{self, tracking};
+use router_common::maps::image::{Record, Rule, action};
 
+use crate::desired::RuleImage;
 use crate::settings::record;
 use crate::view::Tracking;
 
 /// Timers and switches of connection tracking. `enabled=auto` tracks as soon as there is a rule.
-pub fn compile(tree: &Tree, has_rules: bool) -> Result<flow::Tracking, Errors> {
+pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors> {
     let view: Tracking = record(tree, "ip/firewall/connection/tracking")?;
     let mut compiled = flow::Tracking::default();
     for (class, milliseconds) in [
@@ -29,11 +31,39 @@ pub fn compile(tree: &Tree, has_rules: bool) -> Result<flow::Tracking, Errors> {
     ] {
         compiled.timeouts.set(class, u32::try_from(milliseconds.div_ceil(1000)).unwrap_or(u32::MAX));
     }
-    let enabled = view.enabled == "yes" || view.enabled == "auto" && has_rules;
-    for (flag, on) in
-        [(tracking::ENABLED, enabled), (tracking::LOOSE, view.loose), (tracking::LIBERAL, view.liberal)]
-    {
+    let enabled = view.enabled == "yes" || view.enabled == "auto" && !rules.rules.is_empty();
+    let mut cells = rules.rules.iter().filter_map(|rule| rules.cells.get(rule.cell as usize));
+    let fasttracks = cells.any(|cell| Rule::of(cell).action == action::FASTTRACK);
+    for (flag, on) in [
+        (tracking::ENABLED, enabled),
+        (tracking::LOOSE, view.loose),
+        (tracking::LIBERAL, view.liberal),
+        (tracking::FASTTRACK, fasttracks),
+    ] {
         compiled.flags |= if on { flag } else { 0 };
     }
     Ok(compiled)
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Tree;
+    use router_common::maps::flow::tracking;
+
+    use crate::HostFacts;
+
+    fn flags(text: &str) -> u32 {
+        let tree = config::import(&Tree::new(), text).unwrap().tree;
+        crate::compile(&tree, &HostFacts::default()).unwrap().image.tracking.flags
+    }
+
+    #[test]
+    fn a_rule_turns_tracking_on_and_a_fasttracking_one_says_so() {
+        assert_eq!(flags("") & (tracking::ENABLED | tracking::FASTTRACK), 0);
+        let rule = "/ip firewall filter add chain=forward connection-state=established";
+        assert_eq!(flags(rule) & (tracking::ENABLED | tracking::FASTTRACK), tracking::ENABLED);
+        let fasttrack = format!("{rule} action=fasttrack-connection");
+        assert_ne!(flags(&fasttrack) & tracking::FASTTRACK, 0);
+        assert_eq!(flags(&format!("{fasttrack} disabled=yes")) & tracking::FASTTRACK, 0);
+    }
 }
