@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use router_common::maps::flow::{
-    BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, silence, status, tagged,
+    BUCKET_SLOTS, Bucket, Entry, FIRST_SLOTS, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, silence, status, tagged,
 };
 use router_common::tuple::{Key4, Key6, Place, Tuple, hash4, hash6};
 
@@ -97,35 +97,94 @@ impl Key {
     }
 }
 
-/// The entry of a live flow with this key, or [`NONE`]. With `busy`, one that is being written counts too.
+/// Candidates that the fast path looks at in a bucket. More of them with the same tag leave the packet to the slow path:
+/// one in some millions.
+const FAST_TRIES: u32 = 4;
+
+/// The fast path's look-up: the entry of a live flow with this key, or [`NONE`].
 #[inline(always)]
-pub fn find(key: Key, busy: bool) -> u32 {
-    let family = key.family;
-    let (seed, mask) = maps::flow_table(family);
+pub fn find(key: Key) -> u32 {
+    let (seed, mask) = maps::flow_table(key.family);
     let place = key.place(seed);
     for number in [place.first() & mask, place.second() & mask] {
-        let Some(bucket) = maps::bucket(family, number) else { return NONE };
-        let mut places = tagged(tags(bucket), place.tag());
-        for _ in 0..BUCKET_SLOTS {
-            if places == 0 {
-                break;
-            }
-            let index = number * BUCKET_SLOTS + lowest(places);
-            let Some(entry) = maps::entry(family, index) else { return NONE };
-            let life = life(word(entry));
-            if (life == status::LIVE || busy && life == status::BUSY) && key.is_of(index) {
-                return index;
-            }
-            places &= places.wrapping_sub(1);
+        let index = find_in::<FAST_TRIES>(key, place.tag(), number, false);
+        if index != NONE {
+            return index;
         }
     }
     NONE
 }
 
+/// The entry of a live flow with this key among the first `TRIES` candidates of a bucket, or [`NONE`]. With `busy`, one
+/// that is being written counts too.
 #[inline(always)]
-pub fn tags(bucket: *const Bucket) -> u64 {
+fn find_in<const TRIES: u32>(key: Key, tag: u8, number: u32, busy: bool) -> u32 {
+    let family = key.family;
+    let Some(bucket) = maps::bucket(family, number) else { return NONE };
+    let mut places = tagged(tags(bucket), tag);
+    for _ in 0..TRIES {
+        if places == 0 {
+            break;
+        }
+        let (slot, bit) = lowest(places);
+        places ^= bit;
+        let index = number * BUCKET_SLOTS + slot;
+        let Some(entry) = maps::entry(family, index) else { return NONE };
+        let life = life(word(entry));
+        if (life == status::LIVE || busy && life == status::BUSY) && key.is_of(index) {
+            return index;
+        }
+    }
+    NONE
+}
+
+/// Which tuple of [`router_common::maps::scratch::Work`] is looked up.
+pub mod sought {
+    pub const KEY: u32 = 0;
+    pub const CAME: u32 = 1;
+    pub const INNER: u32 = 2;
+    /// Added where an entry that is being written counts too.
+    pub const BUSY: u32 = 4;
+    /// Added for the second of the two buckets.
+    pub const SECOND: u32 = 8;
+}
+
+/// The slow path's look-up of a tuple by the bits of [`sought`]: the entry of a live flow, or [`NONE`].
+#[inline(always)]
+pub fn search(s: &mut State, what: u32) -> u32 {
+    match global::flow_search(s, what) {
+        NONE => global::flow_search(s, what | sought::SECOND),
+        index => index,
+    }
+}
+
+/// One bucket of [`search`].
+#[inline(always)]
+pub fn search_bucket(s: &mut State, what: u32) -> u32 {
+    let Some(scratch) = maps::scratch(s.scratch) else { return NONE };
+    let tuple = match what & 3 {
+        sought::CAME => &scratch.work.came,
+        sought::INNER => &scratch.work.inner,
+        _ => &scratch.work.key,
+    };
+    let busy = what & sought::BUSY != 0;
+    let find = |key: Key| {
+        let (seed, mask) = maps::flow_table(key.family);
+        let place = key.place(seed);
+        let number = if what & sought::SECOND == 0 { place.first() } else { place.second() };
+        find_in::<BUCKET_SLOTS>(key, place.tag(), number & mask, busy)
+    };
+    // Each with a family that the compiler knows.
+    if s.family == 4 { find(Key::v4(tuple.key4())) } else { find(Key::v6(tuple.key6())) }
+}
+
+#[inline(always)]
+pub fn tags(bucket: *const Bucket) -> [u64; 2] {
     // SAFETY: a bucket of the table.
-    unsafe { (&raw const (*bucket).tags).read_volatile() }
+    unsafe {
+        let tags = &raw const (*bucket).tags;
+        [read(tags, 0), read(tags, 1)]
+    }
 }
 
 /// Whether neither direction has had a packet for as long as the connection's timeout.
@@ -217,8 +276,9 @@ pub fn claim(s: &mut State) -> u32 {
     }
     let mut index = refused::TAKEN;
     if global::flow_known(s) == NONE {
-        // The emptier one first.
-        let (first, second) = if free(b) > free(a) { (second, first) } else { (first, second) };
+        let (in_first, in_second) = (free(a), free(b));
+        let first_will_do = in_first > BUCKET_SLOTS - FIRST_SLOTS || in_first >= in_second;
+        let (first, second) = if first_will_do { (first, second) } else { (second, first) };
         index = refused::FULL;
         // Each worth in both buckets: free places, then ended flows, then half-open ones.
         for turn in 0..2 * (HALF_OPEN + 1) {
@@ -237,8 +297,7 @@ pub fn claim(s: &mut State) -> u32 {
 /// The entry of the wanted key, alive or being written; one that has expired is ended and does not count.
 #[inline(always)]
 pub fn known(s: &mut State) -> u32 {
-    let Some(key) = wanted(s) else { return NONE };
-    let index = find(key, true);
+    let index = search(s, sought::KEY | sought::BUSY);
     let Some(entry) = maps::entry(s.family, index) else { return NONE };
     if life(word(entry)) == status::LIVE && global::flow_expired(s, index) != 0 {
         end(s.family, index);
@@ -268,7 +327,10 @@ const HALF_OPEN: u32 = 2;
 /// How many places nobody has used yet.
 #[inline(always)]
 fn free(bucket: *const Bucket) -> u32 {
-    ((tagged(tags(bucket), 0) >> 7).wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32
+    let places = tagged(tags(bucket), 0);
+    // Two bits of each byte: the sum of the bytes, then that of both.
+    let pairs = (places & 0x0101_0101_0101_0101) + (places >> 1 & 0x0101_0101_0101_0101);
+    (pairs.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32
 }
 
 /// Takes a place in bucket `number` for the wanted key, or gives [`refused::FULL`].
@@ -279,14 +341,14 @@ pub fn take(s: &mut State, number: u32, worth: u32) -> u32 {
     let (seed, _) = maps::flow_table(family);
     let tag = key.place(seed).tag();
     let Some(bucket) = maps::bucket(family, number) else { return refused::FULL };
-    let all = 0x8080_8080_8080_8080;
+    let all = 0x0303_0303_0303_0303;
     let mut places = if worth == FREE { tagged(tags(bucket), 0) } else { all };
     for _ in 0..BUCKET_SLOTS {
         if places == 0 {
             break;
         }
-        let slot = lowest(places);
-        places &= places.wrapping_sub(1);
+        let (slot, bit) = lowest(places);
+        places ^= bit;
         let index = number * BUCKET_SLOTS + slot;
         let Some(entry) = maps::entry(family, index) else { return refused::FULL };
         let mut found = word(entry);
@@ -310,11 +372,12 @@ pub fn take(s: &mut State, number: u32, worth: u32) -> u32 {
             continue;
         }
         write_key(index, key);
-        let shift = slot * 8;
+        let shift = slot % 8 * 8;
         // SAFETY: the tags of a bucket. Nobody else changes this byte: the place is busy.
         unsafe {
-            atomic::and(&raw mut (*bucket).tags, !(0xffu64 << shift));
-            atomic::or(&raw mut (*bucket).tags, u64::from(tag) << shift);
+            let word = (&raw mut (*bucket).tags).cast::<u64>().add((slot / 8) as usize);
+            atomic::and(word, !(0xffu64 << shift));
+            atomic::or(word, u64::from(tag) << shift);
         }
         return index;
     }

@@ -111,6 +111,7 @@ plain! {
     nat_source() = nat::source;
     flow_claim() = flow::claim;
     flow_known() = flow::known;
+    flow_search(what) = flow::search_bucket;
     flow_take(number, worth) = flow::take;
     flow_expired(index) = flow::expired;
     flow_end(index) = flow::end_at;

@@ -1,7 +1,8 @@
 //! The flow table: one entry per direction of each connection, in memory that user space reads as well.
 //!
-//! An entry stands in one of the two buckets that its key names, eight to a bucket. A bucket's word of tags tells which
-//! of its places may hold a key, so that a look-up reads one line of tags and, nearly always, one entry.
+//! An entry stands in one of the two buckets that its key names, sixteen to a bucket. A bucket's tags tell which of its
+//! places may hold a key, so that a look-up reads one line of tags and, nearly always, one entry. With sixteen, no
+//! insert into a table of a million entries is refused before 85 % of them are taken; with eight it would be 72 %.
 //!
 //! Only programs insert, and they alone hold a bucket's lock. User space ends an entry by one compare-exchange of its
 //! word, from live to dying.
@@ -23,7 +24,9 @@ pub const SIDES6: &str = "SIDES6";
 pub const TRACKING: &str = "TRACKING";
 
 /// Entries of a bucket.
-pub const BUCKET_SLOTS: u32 = 8;
+pub const BUCKET_SLOTS: u32 = 16;
+/// From so many on, the emptier one of two buckets is taken; below, the first, whose tags are read first.
+pub const FIRST_SLOTS: u32 = BUCKET_SLOTS / 2;
 /// No entry.
 pub const NONE: u32 = u32::MAX;
 
@@ -144,17 +147,17 @@ pub mod status {
     pub const SHARED: u32 = SEEN_REPLY | ASSURED | FASTTRACK | TCP | TIMEOUT;
 }
 
-/// Eight places' tags and the lock.
-#[repr(C, align(8))]
+/// Sixteen places' tags and the lock.
+#[repr(C, align(32))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    /// One byte per place; 0 is free.
-    pub tags: u64,
+    /// One byte per place, 0 being free: place p is byte `p % 8` of word `p / 8`.
+    pub tags: [u64; 2],
     /// 1 while a program inserts a key whose first bucket this is.
     pub lock: u32,
-    pub reserved: u32,
+    pub reserved: [u32; 3],
 }
-crate::assert_size!(Bucket, 16);
+crate::assert_size!(Bucket, 32);
 
 /// One direction's record for the judgement of TCP.
 #[repr(C, align(8))]
@@ -198,30 +201,35 @@ pub fn silence(tick: u32, last_tick: u32) -> u32 {
     if passed > u32::MAX / 2 { 0 } else { passed }
 }
 
-/// The places of a bucket whose tag is `tag`, as a bit at the top of each place's byte; a place above a matching one
-/// may be among them without matching.
+/// The places of a bucket whose tag is `tag`: bit `8 b + w` for byte b of word w. A place above a matching one of the
+/// same word may be among them without matching.
 #[inline(always)]
-pub fn tagged(tags: u64, tag: u8) -> u64 {
+pub fn tagged(tags: [u64; 2], tag: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    let differing = tags ^ (u64::from(tag).wrapping_mul(ONES));
-    differing.wrapping_sub(ONES) & !differing & TOPS
+    let same = |word: u64| {
+        let differing = word ^ u64::from(tag).wrapping_mul(ONES);
+        (differing.wrapping_sub(ONES) & !differing) >> 7 & ONES
+    };
+    let [low, high] = tags;
+    same(low) | same(high) << 1
 }
 
-/// The number of the lowest place in what [`tagged`] gives, which must not be 0. Not `trailing_zeros`, which LLVM makes
-/// a look-up in a table of.
+/// The number of one place in what [`tagged`] gives, which must not be 0, and its bit. Not `trailing_zeros`, which LLVM
+/// makes a look-up in a table of.
 #[inline(always)]
-pub fn lowest(places: u64) -> u32 {
-    let lowest = places & places.wrapping_neg();
+pub fn lowest(places: u64) -> (u32, u64) {
+    let bit = places & places.wrapping_neg();
+    let word = u64::from(bit & 0x0202_0202_0202_0202 != 0);
     // Times 2^(8 n) this has n in its top three bits.
     const POSITIONS: u64 = 0x0020_4060_80a0_c0e0;
-    ((lowest >> 7).wrapping_mul(POSITIONS) >> 61) as u32
+    ((word << 3 | (bit >> word).wrapping_mul(POSITIONS) >> 61) as u32, bit)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_packet_of_the_next_second_was_just_now() {
@@ -232,20 +240,32 @@ mod tests {
 
     #[test]
     fn the_lowest_place_is_found() {
-        for place in 0..8 {
-            let bit = 0x80u64 << (8 * place);
-            assert_eq!(lowest(bit), place, "{place}");
-            assert_eq!(lowest(bit | 0x80 << 56), place);
+        for place in 0..BUCKET_SLOTS {
+            let bit = 1u64 << (8 * (place % 8) + place / 8);
+            assert_eq!(lowest(bit), (place, bit), "{place}");
+            assert_eq!(lowest(bit | 2 << 56).1, bit);
         }
     }
 
     proptest! {
         #[test]
-        fn the_lowest_tagged_place_has_the_tag(tags: [u8; 8], tag in 1u8..) {
-            let places = tagged(u64::from_le_bytes(tags), tag);
-            match tags.iter().position(|t| *t == tag) {
-                Some(first) => prop_assert_eq!(lowest(places) as usize, first),
-                None => prop_assert_eq!(places, 0),
+        fn all_places_with_the_tag_are_found_and_the_first_of_each_word_has_it(
+            low: [u8; 8], high: [u8; 8], tag in 1u8..
+        ) {
+            let mut places = tagged([u64::from_le_bytes(low), u64::from_le_bytes(high)], tag);
+            let tags: std::vec::Vec<u8> = low.into_iter().chain(high).collect();
+            let mut found = std::vec::Vec::new();
+            while places != 0 {
+                let (place, bit) = lowest(places);
+                places ^= bit;
+                found.push(place as usize);
+            }
+            for half in [0..8, 8..16] {
+                let first = tags[half.clone()].iter().position(|t| *t == tag).map(|place| place + half.start);
+                prop_assert_eq!(found.iter().copied().filter(|place| half.contains(place)).min(), first);
+            }
+            for (place, _) in tags.iter().enumerate().filter(|(_, t)| **t == tag) {
+                prop_assert!(found.contains(&place));
             }
         }
     }

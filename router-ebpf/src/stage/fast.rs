@@ -139,7 +139,7 @@ pub fn find4(s: &State, header: &Ipv4, cursor: &mut Cursor<'_>) -> Hit<u32> {
     }
     let (src, dst) = (u32::from_ne_bytes(header.src()), u32::from_ne_bytes(header.dst()));
     let key = key4(src, dst, upper.ports, protocol, 0);
-    let index = flow::find(Key::v4(key), false);
+    let index = flow::find(Key::v4(key));
     let Some(found) = maps::flow4(index) else { return none };
     hit4(s, key, found, &upper, index)
 }
@@ -185,7 +185,7 @@ pub fn find6(s: &State, header: &Ipv6, cursor: &mut Cursor<'_>) -> Hit<Halves> {
         return none;
     }
     let key = key6(header.src_halves(), header.dst_halves(), upper.ports, protocol, 0);
-    let index = flow::find(Key::v6(key), false);
+    let index = flow::find(Key::v6(key));
     let Some(found) = maps::flow6(index) else { return none };
     hit6(s, key, found, &upper, index)
 }

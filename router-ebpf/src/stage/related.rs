@@ -9,7 +9,7 @@ use router_common::verdict::Reason;
 use router_common::wire::icmp::HEADER_BYTES;
 use router_common::wire::ipv6::halves;
 
-use crate::flow::{self, Key};
+use crate::flow::{self, sought};
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
 use crate::stage::track;
@@ -36,7 +36,9 @@ pub fn track<P: Packet>(packet: P, s: &mut State) -> u32 {
     }
     let Work { key, inner, .. } = work;
     key.reverse_into(inner);
-    let index = flow::find(Key::of(s.family, &work.inner), false);
+    let index = flow::search(s, sought::INNER);
+    let Some(scratch) = maps::scratch(P::SCRATCH) else { return 0 };
+    let (facts, work) = (&mut scratch.facts, &mut scratch.work);
     let Some(entry) = maps::entry(s.family, index) else { return 0 };
     let bits = flow::word(entry) as u32;
     if index == NONE {

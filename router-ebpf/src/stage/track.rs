@@ -9,7 +9,7 @@ use router_common::tuple::Tuple;
 use router_common::verdict::Reason;
 use router_common::wire::ipv6::halves;
 
-use crate::flow::{self, Key, refused};
+use crate::flow::{self, refused, sought};
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
 use crate::stage::nat;
@@ -59,11 +59,11 @@ fn internal() -> u32 {
 /// The packet's entry, which also is [`Work::index`] then, or [`NONE`].
 #[inline(always)]
 pub fn find(s: &mut State) -> u32 {
-    let Some(scratch) = maps::scratch(s.scratch) else { return NONE };
-    let index = flow::find(Key::of(s.family, &scratch.work.came), false);
+    let index = flow::search(s, sought::CAME);
     if index == NONE || global::flow_expired(s, index) != 0 {
         return NONE;
     }
+    let Some(scratch) = maps::scratch(s.scratch) else { return NONE };
     scratch.work.index = index;
     index
 }

@@ -50,8 +50,10 @@ fn sizes(cpus: u32) -> Vec<(&'static str, u32)> {
 }
 
 /// Memory of one direction of a connection.
-const FLOW4_BYTES: usize = size_of::<Flow4>() + size_of::<Side>() + size_of::<Bucket>() / 8;
-const FLOW6_BYTES: usize = size_of::<Flow6>() + size_of::<Side>() + size_of::<Bucket>() / 8;
+const FLOW4_BYTES: usize =
+    size_of::<Flow4>() + size_of::<Side>() + size_of::<Bucket>() / flow::BUCKET_SLOTS as usize;
+const FLOW6_BYTES: usize =
+    size_of::<Flow6>() + size_of::<Side>() + size_of::<Bucket>() / flow::BUCKET_SLOTS as usize;
 
 /// Buckets of a flow table, a power of two: a sixteenth of the host's memory, and not more than a million connections
 /// need at 80 % fill.
