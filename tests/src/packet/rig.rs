@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{Array, ArrayOfMaps, DevMap, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf};
+use aya::programs::xdp::XdpLinkId;
 use aya::programs::{Program, SchedClassifier, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, TestRun};
 use plan::HostFacts;
@@ -23,6 +25,8 @@ use router_common::maps::route::{self, FailedKey};
 use router_common::maps::rule::{self, PathKey};
 use router_common::maps::scratch::{self, SCRATCH, Scratch};
 use router_common::verdict::Reason;
+
+use super::reset::reset;
 
 /// A map struct as user space hands it to the kernel.
 macro_rules! pod {
@@ -91,10 +95,43 @@ pub fn settings() -> Settings {
     Settings { mark_mask: 0xff00_0000, mark_done: 0x0100_0000, icmp_rate: 0, reserved: 0 }
 }
 
+/// Programs that no test uses now. Going through them takes the verifier seconds, and minutes in an emulated machine.
+static IDLE: Mutex<Vec<Ebpf>> = Mutex::new(Vec::new());
+
 pub struct Rig {
-    ebpf: Ebpf,
+    /// None once it is given back.
+    ebpf: Option<Ebpf>,
+    links: Vec<XdpLinkId>,
     ports: BTreeMap<String, u32>,
     cpu: usize,
+}
+
+/// Loads the programs, but for those of the slow path: few tables need them.
+fn load() -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    let entries = u32::try_from(aya::util::nr_cpus().map_err(|(_, error)| error)?)? * route::ROUTE_SLOTS;
+    for map in [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6] {
+        loader.map_max_entries(map, entries);
+    }
+    for map in [flow::FLOWS4, flow::FLOWS6, flow::SIDES4, flow::SIDES6] {
+        loader.map_max_entries(map, FLOW_BUCKETS * flow::BUCKET_SLOTS);
+    }
+    for map in [flow::BUCKETS4, flow::BUCKETS6] {
+        loader.map_max_entries(map, FLOW_BUCKETS);
+    }
+    ensure!(!dataplane::object().is_empty(), "built without the data plane: run cargo xtask build");
+    let mut ebpf = loader.load(dataplane::object())?;
+    let is_slow = |name: &str| scratch::TAIL_CALLS.iter().any(|(_, program)| *program == name);
+    for (name, program) in ebpf.programs_mut().filter(|(name, _)| !is_slow(name)) {
+        match program {
+            Program::Xdp(program) => program.load(),
+            Program::SchedClassifier(program) => program.load(),
+            Program::RawTracePoint(program) => program.load(),
+            _ => bail!("program {name} is of an unknown type"),
+        }
+        .with_context(|| format!("load {name}"))?;
+    }
+    Ok(ebpf)
 }
 
 impl Rig {
@@ -129,38 +166,21 @@ impl Rig {
             }
         }
         ip(&rest.join("\n"))?;
-        let mut loader = EbpfLoader::new();
-        let entries = u32::try_from(aya::util::nr_cpus().map_err(|(_, error)| error)?)? * route::ROUTE_SLOTS;
-        for map in [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6] {
-            loader.map_max_entries(map, entries);
-        }
-        for map in [flow::FLOWS4, flow::FLOWS6, flow::SIDES4, flow::SIDES6] {
-            loader.map_max_entries(map, FLOW_BUCKETS * flow::BUCKET_SLOTS);
-        }
-        for map in [flow::BUCKETS4, flow::BUCKETS6] {
-            loader.map_max_entries(map, FLOW_BUCKETS);
-        }
-        ensure!(!dataplane::object().is_empty(), "built without the data plane: run cargo xtask build");
-        let mut ebpf = loader.load(dataplane::object())?;
-        // Those of the slow path take the verifier seconds; few tables need them.
-        let is_slow = |name: &str| scratch::TAIL_CALLS.iter().any(|(_, program)| *program == name);
-        for (name, program) in ebpf.programs_mut().filter(|(name, _)| !is_slow(name)) {
-            match program {
-                Program::Xdp(program) => program.load(),
-                Program::SchedClassifier(program) => program.load(),
-                Program::RawTracePoint(program) => program.load(),
-                _ => bail!("program {name} is of an unknown type"),
-            }
-            .with_context(|| format!("load {name}"))?;
-        }
-        let mut rig = Rig { ebpf, ports: BTreeMap::new(), cpu };
+        let idle = IDLE.lock().map_or(None, |mut idle| idle.pop());
+        let ebpf = match idle {
+            Some(ebpf) => ebpf,
+            None => load()?,
+        };
+        let mut rig = Rig { ebpf: Some(ebpf), links: Vec::new(), ports: BTreeMap::new(), cpu };
         rig.set_settings(settings())?;
         for (index, (name, port)) in ports.iter().enumerate() {
             let ifindex = index_of(name)?;
             rig.ports.insert((*name).to_owned(), ifindex);
             // A test run takes the receive queue of the ingress device, which a veth has only with a program.
-            let program: &mut Xdp = rig.ebpf.program_mut("xdp_port").context("xdp_port")?.try_into()?;
-            program.attach(name, XdpMode::Driver).with_context(|| format!("attach to {name}"))?;
+            let program: &mut Xdp =
+                rig.ebpf_mut()?.program_mut("xdp_port").context("xdp_port")?.try_into()?;
+            let link = program.attach(name, XdpMode::Driver);
+            rig.links.push(link.with_context(|| format!("attach to {name}"))?);
             let port = Port { ifindex, tx_index: index as u32 + 1, ..*port };
             rig.set_port(port)?;
             if port.flags & port_flag::XDP_TX != 0 {
@@ -178,8 +198,16 @@ impl Rig {
         Ok(rig)
     }
 
+    fn ebpf(&self) -> Result<&Ebpf> {
+        self.ebpf.as_ref().context("given back")
+    }
+
+    fn ebpf_mut(&mut self) -> Result<&mut Ebpf> {
+        self.ebpf.as_mut().context("given back")
+    }
+
     fn map_mut(&mut self, name: &str) -> Result<&mut aya::maps::Map> {
-        self.ebpf.map_mut(name).with_context(|| format!("map {name}"))
+        self.ebpf_mut()?.map_mut(name).with_context(|| format!("map {name}"))
     }
 
     fn array<T: aya::Pod>(&mut self, name: &str) -> Result<Array<&mut MapData, T>> {
@@ -223,7 +251,7 @@ impl Rig {
     /// Puts the programs of the slow path into place, or takes them away: then only the fast path forwards.
     pub fn slow_path(&mut self, on: bool) -> Result<()> {
         for (map, name) in scratch::TAIL_CALLS {
-            let program = self.ebpf.program_mut(name).with_context(|| format!("program {name}"))?;
+            let program = self.ebpf_mut()?.program_mut(name).with_context(|| format!("program {name}"))?;
             if program.fd().is_err() {
                 match program {
                     Program::Xdp(program) => program.load(),
@@ -495,7 +523,7 @@ impl Rig {
         let (result, mark) = match hook {
             Hook::Xdp => {
                 let md = xdp_md(frame.len() as u32, ifindex);
-                let program: &Xdp = self.ebpf.program("xdp_port").context("xdp_port")?.try_into()?;
+                let program: &Xdp = self.ebpf()?.program("xdp_port").context("xdp_port")?.try_into()?;
                 let result = program.test_run(TestRunOptions {
                     data_in: Some(frame),
                     data_out: Some(&mut out),
@@ -510,7 +538,7 @@ impl Rig {
                 context(&mut skb);
                 let bytes = skb.bytes();
                 let name = if hook == Hook::TcIngress { "tc_ingress" } else { "tc_egress" };
-                let program: &SchedClassifier = self.ebpf.program(name).context(name)?.try_into()?;
+                let program: &SchedClassifier = self.ebpf()?.program(name).context(name)?.try_into()?;
                 let result = program.test_run(TestRunOptions {
                     data_in: Some(frame),
                     data_out: Some(&mut out),
@@ -560,13 +588,32 @@ impl Rig {
     /// Instructions that the verifier went through, per program.
     pub fn verified_instructions(&self) -> Result<BTreeMap<String, u32>> {
         let mut counts = BTreeMap::new();
-        for (name, program) in self.ebpf.programs() {
+        for (name, program) in self.ebpf()?.programs() {
             let info = program.info()?;
             if let Some(count) = info.verified_instruction_count() {
                 counts.insert(name.to_owned(), count);
             }
         }
         Ok(counts)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let Some(mut ebpf) = self.ebpf.take() else { return };
+        let mut give_back = || -> Result<()> {
+            let program: &mut Xdp = ebpf.program_mut("xdp_port").context("xdp_port")?.try_into()?;
+            for link in self.links.drain(..) {
+                program.detach(link)?;
+            }
+            ebpf.maps_mut().try_for_each(|(name, map)| reset(name, map))
+        };
+        match (give_back(), IDLE.lock()) {
+            (Ok(()), Ok(mut idle)) => idle.push(ebpf),
+            // The next test loads its own.
+            (Err(error), _) => eprintln!("programs not kept: {error:#}"),
+            _ => {}
+        }
     }
 }
 

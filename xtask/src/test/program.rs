@@ -29,6 +29,12 @@ impl Program {
         self.name == "router-tests/vm"
     }
 
+    /// Whether its tests share what takes long to make, in one process after another: programs that the verifier has
+    /// gone through.
+    pub fn shares(&self) -> bool {
+        self.name == "router-tests/packet"
+    }
+
     /// Whether it is run in the machine with this kernel: what speaks to the kernel in that with the oldest one
     /// that is supported, the programs' own tests in every one.
     pub fn needs_kernel(&self, kernel: &str) -> bool {

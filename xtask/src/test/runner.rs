@@ -1,4 +1,4 @@
-//! Runs tests: one process each, a few at a time, each with a time limit.
+//! Runs tests: one process each, or one for many where they share something, a few at a time, each with a time limit.
 //!
 //! Runs as a process of its own (`xtask run-tests FILE`), as root, on this machine or in a virtual one; outcomes go to a
 //! file line by line, so that those before a crash of the machine are kept.
@@ -98,15 +98,23 @@ pub fn run(file: &Path) -> Result<ExitCode> {
     });
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, |count| count.get());
+    let batches = batches(&tests, workers);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers)
             .map(|_| {
                 scope.spawn(|| -> Result<()> {
-                    while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let outcome = one(test, &plan.prefix)?;
+                    let tell = |outcome: Outcome| -> Result<()> {
                         let mut results = results.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                         show(&outcome);
-                        writeln!(results, "{}", serde_json::to_string(&outcome)?)?;
+                        Ok(writeln!(results, "{}", serde_json::to_string(&outcome)?)?)
+                    };
+                    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let mut left = *batch;
+                        // What ends its process takes only itself along.
+                        while let [_, ..] = left {
+                            let done = process(left, &plan.prefix, &tell)?;
+                            left = left.get(done..).unwrap_or_default();
+                        }
                     }
                     Ok(())
                 })
@@ -140,9 +148,20 @@ fn list(program: &Program) -> Result<Vec<Test<'_>>> {
     Ok(tests.map(|name| Test { program, ignored: ignored.contains(&name), name }).collect())
 }
 
-fn one(test: &Test, prefix: &str) -> Result<Outcome> {
-    let name = format!("{prefix}{}::{}", test.program.name, test.name);
-    let begin = Instant::now();
+/// What is run by one process each: the tests of a program that share something in as many parts as there are workers,
+/// first, because they take longest.
+fn batches<'t, 'p>(tests: &'t [Test<'p>], workers: usize) -> Vec<&'t [Test<'p>]> {
+    let by_program = tests.chunk_by(|a, b| a.program.name == b.program.name);
+    let (shared, single): (Vec<_>, Vec<_>) =
+        by_program.partition(|tests| tests.first().is_some_and(|test| test.program.shares()));
+    let parts = shared.into_iter().flat_map(|tests| tests.chunks(tests.len().div_ceil(workers).max(1)));
+    parts.chain(single.into_iter().flat_map(|tests| tests.chunks(1))).collect()
+}
+
+/// Runs tests of one program in one process, and tells of each; gives how many have ended, at least one.
+fn process(tests: &[Test], prefix: &str, tell: &dyn Fn(Outcome) -> Result<()>) -> Result<usize> {
+    let Some(Test { program, .. }) = tests.first() else { return Ok(1) };
+    let mut begin = Instant::now();
     // A file and not a pipe: a process that outlives its test would hold a pipe open.
     let file = std::env::temp_dir().join(format!(
         "routerd-test-{}-{:?}",
@@ -150,31 +169,75 @@ fn one(test: &Test, prefix: &str) -> Result<Outcome> {
         thread::current().id()
     ));
     let output = File::create(&file)?;
-    let mut command = Command::new(&test.program.file);
-    command.args(["--exact", &test.name, "--nocapture", "--test-threads", "1"]);
-    command.current_dir(&test.program.folder).env("CARGO_MANIFEST_DIR", &test.program.folder);
+    let mut command = Command::new(&program.file);
+    command.args(["--exact", "--nocapture", "--test-threads", "1"]);
+    command.args(tests.iter().map(|test| &test.name));
+    command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-    let mut child = command.spawn().with_context(|| format!("start {}", test.program.file.display()))?;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
+    let mut child = command.spawn().with_context(|| format!("start {}", program.file.display()))?;
+    let mut done = 0;
+    loop {
+        let status = child.try_wait()?;
+        let is_late = begin.elapsed() > LIMIT;
+        let printed = String::from_utf8_lossy(&fs::read(&file)?).into_owned();
+        let parts = parts(&printed, tests);
+        // The last one has ended when the next one begins, or with the process.
+        let is_last = status.is_some() || is_late;
+        let ended = if is_last { parts.len().max(1) } else { parts.len().saturating_sub(1) };
+        while done < ended
+            && let Some(test) = tests.get(done)
+        {
+            let name = format!("{prefix}{}::{}", program.name, test.name);
+            let part = parts.get(done).copied().unwrap_or(&printed);
+            let verdict = if is_late && done + 1 == ended {
+                Verdict::Failed(format!("not done after {} s; it printed:\n{part}", LIMIT.as_secs()))
+            } else {
+                let success = match tests {
+                    [_] => status.is_some_and(|status| status.success()),
+                    _ => has_passed(part, test),
+                };
+                verdict(success, test.ignored, part)
+            };
+            let milliseconds = begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+            begin = Instant::now();
+            done += 1;
+            tell(Outcome { name, verdict, milliseconds })?;
         }
-        if begin.elapsed() > LIMIT {
+        if status.is_none() && is_late {
             if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
                 kill_process_group(group, Signal::KILL)?;
             }
             child.wait()?;
-            break None;
         }
-        thread::sleep(Duration::from_millis(5));
-    };
-    let printed = String::from_utf8_lossy(&fs::read(&file)?).into_owned();
-    fs::remove_file(&file)?;
-    let verdict = match status {
-        None => Verdict::Failed(format!("not done after {} s; it printed:\n{printed}", LIMIT.as_secs())),
-        Some(status) => verdict(status.success(), test.ignored, &printed),
-    };
-    Ok(Outcome { name, verdict, milliseconds: begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX) })
+        if is_last {
+            fs::remove_file(&file)?;
+            return Ok(done);
+        }
+        thread::sleep(Duration::from_millis(if tests.len() == 1 { 5 } else { 50 }));
+    }
+}
+
+/// What each test has printed, from its name on, as far as they have begun.
+fn parts<'o>(printed: &'o str, tests: &[Test]) -> Vec<&'o str> {
+    let mut rest = printed;
+    let mut parts = Vec::new();
+    let start = |text: &str, test: &Test| text.find(&format!("\ntest {} ... ", test.name)).map(|at| at + 1);
+    let mut begin = tests.first().and_then(|test| start(rest, test));
+    for next in tests.iter().skip(1).map(Some).chain([None]) {
+        let Some(text) = begin.and_then(|at| rest.get(at..)) else { break };
+        let end = next.and_then(|test| start(text, test));
+        parts.push(text.get(..end.unwrap_or(text.len())).unwrap_or(text));
+        (rest, begin) = (text, end);
+    }
+    parts
+}
+
+/// Whether `test NAME ... ` is followed, at the latest at the end of what the test prints, by `ok` or by why it is ignored.
+fn has_passed(part: &str, test: &Test) -> bool {
+    let own =
+        part.split("\ntest result: ").next().unwrap_or(part).split("\nfailures:").next().unwrap_or(part);
+    test.ignored
+        || own.trim_end().lines().last().is_some_and(|line| line == "ok" || line.ends_with(" ... ok"))
 }
 
 fn verdict(success: bool, ignored: bool, printed: &str) -> Verdict {
@@ -213,6 +276,37 @@ mod tests {
         assert_eq!(verdict(false, false, printed), Verdict::Skipped("kernel has no tcx".into()));
         assert_eq!(verdict(false, false, "boom"), Verdict::Failed("boom".into()));
         assert_eq!(verdict(true, false, "skipped: but it passed"), Verdict::Passed);
+    }
+
+    #[test]
+    fn what_tests_of_one_process_print_is_told_apart() {
+        let program = Program { name: "a/b".into(), file: "b".into(), folder: "/".into() };
+        let test = |name: &str, ignored| Test { program: &program, name: name.to_owned(), ignored };
+        let tests =
+            [test("a", false), test("ab", false), test("c", true), test("d", false), test("e", false)];
+        let printed = "\nrunning 5 tests\ntest a ... ok\ntest ab ... said\nok\ntest c ... ignored, slow\n\
+            test d ... \nthread 'd' panicked at d.rs:1:\nno ok\nFAILED\n";
+        let parts = parts(printed, &tests);
+        let passed: Vec<_> = parts.iter().zip(&tests).map(|(part, test)| has_passed(part, test)).collect();
+        assert_eq!(passed, [true, true, true, false]);
+        assert!(verdict(false, false, parts[3]) == Verdict::Failed(parts[3].to_owned()));
+        assert_eq!(verdict(true, true, parts[2]), Verdict::Skipped("slow".into()));
+    }
+
+    #[test]
+    fn what_shares_is_run_by_as_many_processes_as_there_are_workers() {
+        let program = |name: &str| Program { name: name.into(), file: "b".into(), folder: "/".into() };
+        let (plain, shared) = (program("a/b"), program("router-tests/packet"));
+        let test = |program, name: &str| Test { program, name: name.to_owned(), ignored: false };
+        let tests = [
+            test(&plain, "x"),
+            test(&plain, "y"),
+            test(&shared, "a"),
+            test(&shared, "b"),
+            test(&shared, "c"),
+        ];
+        let sizes: Vec<usize> = batches(&tests, 2).iter().map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [2, 1, 1, 1]);
     }
 
     #[test]
