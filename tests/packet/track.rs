@@ -237,7 +237,7 @@ fn an_echo_and_its_reply_are_one_connection() {
     }
 }
 
-/// One bucket for all: eight entries, four connections.
+/// One bucket for all: sixteen entries, eight connections.
 #[test]
 fn half_open_flows_do_not_push_out_established_ones() {
     let mut rig = tracking_router();
@@ -255,17 +255,37 @@ fn half_open_flows_do_not_push_out_established_ones() {
         forwarded(rig, Hook::Xdp, &server(port, 5000, 1001));
         forwarded(rig, Hook::Xdp, &client(port, ACK, 1001, 5001));
     };
-    for port in 1..=3 {
+    for port in 1..=7 {
         establish(&mut rig, port);
     }
     // A flood: each takes the place of the one before.
     for port in 100..200 {
         forwarded(&mut rig, Hook::Xdp, &client(port, SYN, 1, 0));
     }
-    assert_eq!(rig.flows4().unwrap().iter().filter(|flow| has(flow, status::ASSURED)).count(), 6);
-    establish(&mut rig, 4);
-    let answer = rig.run(Hook::Xdp, "ether1", &client(5, SYN, 1000, 0).bytes()).unwrap();
+    assert_eq!(rig.flows4().unwrap().iter().filter(|flow| has(flow, status::ASSURED)).count(), 14);
+    establish(&mut rig, 8);
+    let answer = rig.run(Hook::Xdp, "ether1", &client(9, SYN, 1000, 0).bytes()).unwrap();
     assert_eq!(answer.reasons, ["flow-table-full"]);
     // Those that are there work on.
     forwarded(&mut rig, Hook::Xdp, &client(1, ACK, 1001, 5001));
+}
+
+/// A table of 16,384 entries takes 6,554 connections, 80 % of it.
+#[test]
+fn no_connection_is_refused_before_four_fifths_are_taken() {
+    let mut rig = tracking_router();
+    for port in 0..6554 {
+        forwarded(
+            &mut rig,
+            Hook::Xdp,
+            &from_host1().ip("192.0.2.2", "198.51.100.2").udp(10_000 + port, 53, 1),
+        );
+        // Answered, so that none gives way to another.
+        forwarded(
+            &mut rig,
+            Hook::Xdp,
+            &from_host2().ip("198.51.100.2", "192.0.2.2").udp(53, 10_000 + port, 1),
+        );
+    }
+    assert_eq!(rig.flows4().unwrap().len(), 2 * 6554);
 }
