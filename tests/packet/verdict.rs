@@ -473,6 +473,7 @@ fn every_reason_is_reached() {
     let tables = [
         include_str!("verdict.rs"),
         include_str!("forward.rs"),
+        include_str!("fragment.rs"),
         include_str!("icmp_error.rs"),
         include_str!("track.rs"),
         include_str!("rules/accept.rs"),
