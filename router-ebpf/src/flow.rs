@@ -3,7 +3,8 @@
 use core::mem::offset_of;
 
 use router_common::maps::flow::{
-    BUCKET_SLOTS, Bucket, Entry, FIRST_SLOTS, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, silence, status, tagged,
+    BUCKET_SLOTS, Bucket, Entry, FIRST_SLOTS, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, silence,
+    status, tagged,
 };
 use router_common::tuple::{Key4, Key6, Place, Tuple, hash4, hash6};
 
