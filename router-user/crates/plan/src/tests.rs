@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use config::schema::{self, Effect};
+use config::schema::{self, Effect, Kind};
 use config::{Tree, import};
 use proptest::prelude::*;
 use router_common::maps::port::port_flag;
@@ -60,12 +60,12 @@ fn assert_inactive(desired: &Desired, menu: &str, reason: &str) {
 #[test]
 fn views_hold_exactly_the_properties_that_the_schema_calls_enforced() {
     const IN_EVERY_MENU: [&str; 2] = ["comment", "disabled"];
-    // Scripts and what starts them work on the tree itself.
+    // Scripts and what starts them work on the tree itself; what only shows has nothing to enforce.
     const OF_THE_DAEMON: [&str; 3] = ["system/script", "system/scheduler", "tool/netwatch"];
     let views = views();
     for menu in schema::menus() {
         let view = views.iter().find(|(path, _)| *path == menu.path);
-        if OF_THE_DAEMON.contains(&menu.path.as_str()) {
+        if OF_THE_DAEMON.contains(&menu.path.as_str()) || menu.kind == Kind::Status {
             continue;
         }
         if menu.effect != Effect::Enforced {
