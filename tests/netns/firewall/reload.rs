@@ -48,10 +48,16 @@ impl Load {
         load
     }
 
+    /// One exchange of the connection that is silent otherwise: it would be forgotten after thirty seconds.
+    #[track_caller]
+    fn keep_talking(&self) {
+        assert!(self.talk.passes() && self.talk.is_answered());
+    }
+
     /// Nothing was lost, and no connection has broken or stands still.
     #[track_caller]
     fn assert_whole(self, router: &Router) -> Vec<Delivery> {
-        assert!(self.talk.passes() && self.talk.is_answered());
+        self.keep_talking();
         for bulk in self.tcp {
             let before = bulk.arrived();
             eventually("TCP flows on", || bulk.arrived() > before);
@@ -84,6 +90,7 @@ fn a_hundred_reloads_lose_nothing_and_forget_no_connection() {
         let text = format!("{BASE}{HOME}{closed}/ip firewall filter\n{more}");
         fs::write(router.file(), text).unwrap();
         router.ctl(&["apply", router.file().to_str().unwrap()]);
+        load.keep_talking();
     }
     let delivered = load.assert_whole(&router);
     assert!(delivered.iter().all(|delivery| delivery.received > u64::from(ROUNDS)), "{delivered:?}");
@@ -103,6 +110,7 @@ fn single_rules_come_and_go_without_loss() {
         rule("disable [find comment=extra]");
         rule("enable [find comment=extra]");
         rule("remove [find comment=extra]");
+        load.keep_talking();
     }
     load.assert_whole(&router);
     assert!(!Talk::new(&router).passes());
