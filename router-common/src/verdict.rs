@@ -113,7 +113,11 @@ numbered! {
 
 impl Reason {
     pub const fn is_drop(self) -> bool {
-        self as u16 >= 40
+        Reason::is_drop_number(self as u16)
+    }
+    #[inline(always)]
+    pub const fn is_drop_number(number: u16) -> bool {
+        number >= 40
     }
     pub const fn is_host(self) -> bool {
         self as u16 >= 10 && (self as u16) < 40
@@ -143,6 +147,7 @@ numbered! {
         Port = 4, "port";
         Source = 5, "source";
         Track = 12, "track";
+        Rules = 13, "rules";
         Route = 6, "route";
         Emit = 7, "emit";
         Handover = 8, "hand-over";

@@ -6,7 +6,7 @@ use core::hint::black_box;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use router_common::maps::control::flag;
-use router_common::maps::event::{Event, HEAD_BYTES, TraceFilter};
+use router_common::maps::event::{Event, HEAD_BYTES, TraceFilter, trace_flag};
 use router_common::maps::scratch::Last;
 use router_common::verdict::{Reason, Stage};
 use router_common::wire::eth;
@@ -21,6 +21,8 @@ use crate::stage::emit::Way;
 pub mod observe {
     pub const TRACE: u32 = 1;
     pub const RECORD: u32 = 2;
+    /// As TRACE, if the packet is dropped.
+    pub const DROP: u32 = 4;
 }
 
 /// Decides whether this packet is looked at.
@@ -33,8 +35,12 @@ pub fn begin<P: Packet>(packet: P, s: &mut State) -> u32 {
     }
     if s.now.flags & flag::TRACE != 0 && packet.is_traced(s.ingress, s.l2_bytes) {
         scratch.traced = scratch.traced.wrapping_add(1);
-        s.observed |= observe::TRACE;
-        packet.report(s.ingress, P::ENTRY as u32, 0);
+        if maps::trace_filter().is_some_and(|filter| filter.flags & trace_flag::DROPS != 0) {
+            s.observed |= observe::DROP;
+        } else {
+            s.observed |= observe::TRACE;
+            packet.report(s.ingress, P::ENTRY as u32, 0);
+        }
     }
     0
 }
@@ -77,7 +83,8 @@ pub fn end<P: Packet>(packet: P, s: &State, reason: u16, egress: u32) {
         scratch.last.reason = reason;
         scratch.last.egress = egress;
     }
-    if s.observed & observe::TRACE != 0 {
+    let told = observe::TRACE | if Reason::is_drop_number(reason) { observe::DROP } else { 0 };
+    if s.observed & told != 0 {
         packet.report(s.ingress, Reason::stage(reason) as u32 | u32::from(reason) << 16, egress);
     }
 }

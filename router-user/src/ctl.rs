@@ -51,7 +51,9 @@ fn run(common: &Common, verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Verb::Man { program, all } => man(program, all.as_deref())?,
         Verb::Map(map) => plane::map(common, &map)?,
-        Verb::Trace(trace) => trace::run(common, &trace)?,
+        Verb::Trace(trace) => trace::run(common, &trace, false)?,
+        Verb::Drops { follow: true, packets } => trace::run(common, &packets, true)?,
+        Verb::Drops { follow: false, .. } => plane::drops(common)?,
         Verb::Explain { packet } => explain::run(common, &packet)?,
         Verb::Stats { watch, interval } => plane::stats(common, watch, interval)?,
         Verb::RouterOs(words) if !words.first().is_some_and(|word| word.starts_with(['/', ':'])) => {

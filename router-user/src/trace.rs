@@ -20,6 +20,7 @@ pub fn filter(typed: &protocol::Trace) -> anyhow::Result<Filter> {
         protocol: typed.protocol.as_deref().map(ports::protocol).transpose()?,
         source_port: typed.src_port,
         destination_port: typed.dst_port,
+        drops: typed.drops,
     })
 }
 

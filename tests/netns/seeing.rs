@@ -1,10 +1,11 @@
 //! What an operator sees of the firewall: counters, connections, lists.
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use lab::{HttpServer, ctl_json, http_get};
 
-use crate::support::{B4, B6, Router, pings, socket};
+use crate::support::{B4, B6, Router, eventually, pings, socket};
 
 const RULES: &str = "\
 /ip firewall filter
@@ -121,4 +122,40 @@ fn maps_name_rules_and_what_counts_for_them() {
     assert_eq!((&rules[0]["packets"], &rules[2]["action"]), (&9.into(), &"drop".into()));
     let paths = ctl_json(router.netns(), &["map", "paths", "active=true"]).unwrap();
     assert!(paths[0]["rules"][0].as_str().unwrap().starts_with("forward /ip/firewall/filter *"), "{paths}");
+}
+
+#[test]
+fn a_packet_is_explained_rule_by_rule() {
+    let more = "add action=accept chain=forward limit=5,5:packet place-before=[find comment=known]\n";
+    let router = Router::start("seewhy", "xdp", &format!("{RULES}{more}"));
+    let packet = ["explain", "in=ether1", "src=192.0.2.2", "dst=198.51.100.2", "protocol=icmp"];
+    let text = router.ctl(&packet);
+    assert!(text.contains("its flow is not kept: limit of /ip/firewall/filter *"), "{text}");
+    router.ctl(&["/ip firewall filter remove 0"]);
+    let text = router.ctl(&["explain", "in=ether1", "src=192.0.2.2", "dst=198.51.100.2", "protocol=udp"]);
+    assert!(text.contains("rules: filter forward -> drop\n"), "{text}");
+    let looks: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| line.contains("chain=forward")).collect();
+    assert_eq!(looks.len(), 3, "{text}");
+    assert!(looks[0].starts_with("- accept") && looks[0].ends_with(": not connection-state"), "{text}");
+    assert!(looks[1].starts_with("- accept") && looks[1].ends_with(": not protocol"), "{text}");
+    assert!(looks[2].starts_with("+ drop") && looks[2].ends_with("chain=forward"), "{text}");
+}
+
+#[test]
+fn drops_name_reason_chain_and_rule() {
+    let router = Router::start("seedrop", "xdp", RULES);
+    let mut follow = router.netns().command(lab::daemon::binary("routerctl").unwrap());
+    let follow = follow.args(["--json", "drops", "--follow", "dst-port=7", "-c", "1"]);
+    let mut follow = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    eventually("a dropped packet is told", || {
+        let send = || UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", "198.51.100.2:7").unwrap();
+        assert_eq!(router.a().enter(send).unwrap(), 1);
+        follow.try_wait().unwrap().is_some()
+    });
+    let told: serde_json::Value = serde_json::from_reader(follow.stdout.take().unwrap()).unwrap();
+    assert_eq!((&told["reason"], &told["chain"]), (&"filter-drop".into(), &"forward".into()), "{told}");
+    assert!(told["rule"].as_str().unwrap().starts_with("/ip/firewall/filter *"), "{told}");
+    let reasons = ctl_json(router.netns(), &["drops"]).unwrap();
+    assert_eq!(reasons[0]["reason"], "filter-drop", "{reasons}");
 }

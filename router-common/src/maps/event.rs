@@ -19,16 +19,19 @@ pub struct Event {
     pub packet: u32,
     pub cpu: u32,
     pub ingress: u32,
-    /// Egress ifindex once known, else 0.
+    /// Egress ifindex once known, else 0. Of the stage `Rules` the chain, the walk's verdict from bit 8 on, and from bit
+    /// 16 on the index of the rule that gave it.
     pub egress: u32,
     pub length_bytes: u32,
     /// A [`crate::verdict::Stage`] number.
     pub stage: u16,
     /// A reason number where the stage ended the packet, else 0.
     pub reason: u16,
+    /// The frame as it is now. Of the stage `Rules` the facts that the rules looked at.
     pub head: [u8; HEAD_BYTES],
 }
 crate::assert_size!(Event, 128);
+const _: () = assert!(size_of::<crate::facts::Facts>() == HEAD_BYTES);
 
 /// Which packets are traced; zero fields match everything.
 #[repr(C)]
@@ -46,6 +49,13 @@ pub struct TraceFilter {
     pub protocol: u8,
     pub source_port: u16,
     pub destination_port: u16,
-    pub reserved: u16,
+    /// Bits of [`trace_flag`].
+    pub flags: u16,
 }
 crate::assert_size!(TraceFilter, 76);
+
+/// Bits of [`TraceFilter::flags`].
+pub mod trace_flag {
+    /// Only the ends of packets that are dropped, and the walks that decided so.
+    pub const DROPS: u16 = 1;
+}

@@ -6,6 +6,7 @@
 
 pub mod limit;
 pub mod matcher;
+pub mod replay;
 pub mod rows;
 pub mod tree;
 pub mod walk;

@@ -290,7 +290,7 @@ pub fn load<C: Cells>(cells: C, walk: &mut Walk, chunk: u32) -> Option<()> {
 
 /// The reference of one chunk of a row.
 #[inline(always)]
-fn part<C: Cells>(cells: C, small: bool, row: u32, chunk: u32) -> Option<u32> {
+pub(super) fn part<C: Cells>(cells: C, small: bool, row: u32, chunk: u32) -> Option<u32> {
     if small || row <= ALL {
         return Some(row);
     }

@@ -19,6 +19,7 @@ use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
 use crate::stage::{emit, route, rules, track};
+use crate::trace::observe;
 use crate::{atomic, flow, global};
 
 #[inline(always)]
@@ -193,10 +194,21 @@ pub fn address_type(facts: &Facts, address: &[u8; 16]) -> u8 {
     }
 }
 
+/// A walk. The trace of a packet tells each, one of drops those that end packets.
+#[inline(always)]
+fn walked(s: &mut State, chain: u32) -> u32 {
+    let verdict = rules::run(s.scratch, s.now.generation, chain);
+    let ends = matches!(verdict, verdict::DROP | verdict::REJECT | verdict::ERROR);
+    if s.observed & (observe::TRACE | if ends { observe::DROP } else { 0 }) != 0 {
+        rules::rules_tell(s.scratch, s.ingress, chain | verdict << 8);
+    }
+    verdict
+}
+
 /// Raw rules, before anything is known of the connection.
 #[inline(always)]
 fn raw(s: &mut State, chain: u32) -> Result<(), Exit> {
-    match rules::run(s.scratch, s.now.generation, chain) {
+    match walked(s, chain) {
         verdict::DROP => Err(Exit::drop(Reason::RawDrop)),
         verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
         verdict::NOTRACK => {
@@ -216,7 +228,7 @@ fn tracked(s: &State) -> Result<(), Exit> {
 
 #[inline(always)]
 fn filter(s: &mut State, chain: u32) -> Result<(), Exit> {
-    match rules::run(s.scratch, s.now.generation, chain) {
+    match walked(s, chain) {
         verdict::DROP => Err(Exit::drop(Reason::FilterDrop)),
         verdict::REJECT => {
             let number = u32::from(router_common::maps::image::REJECT_BASE) + walk(s)?.parameter;
@@ -235,7 +247,7 @@ fn translate(s: &mut State, chain: u32) -> Result<(), Exit> {
     }
     let before = walk(s)?;
     let (flags, counted) = (before.flags, before.counted_len);
-    let verdict = rules::run(s.scratch, s.now.generation, chain);
+    let verdict = walked(s, chain);
     let after = walk(s)?;
     (after.flags, after.counted_len) = (flags, counted);
     match verdict {

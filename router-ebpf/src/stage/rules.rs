@@ -9,11 +9,13 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
 use router_common::facts::Facts;
 use router_common::hash;
+use router_common::maps::event::{Event, HEAD_BYTES};
 use router_common::maps::image::{Cell, Limits, Rule, limit_key};
 use router_common::maps::rule::{FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, RuleScratch};
 use router_common::rules::tree::{self, Tree};
 use router_common::rules::walk::{self, flag, verdict};
 use router_common::rules::{Cells, Hooks, Walk, limit, rows};
+use router_common::verdict::Stage;
 
 use crate::maps::{self, Images};
 use crate::{atomic, count};
@@ -341,6 +343,35 @@ pub extern "C" fn rules_log(scratch: u32, key: u64, chain: u32) -> u32 {
     entry.submit(0);
     memory.lost = 0;
     1
+}
+
+/// Tells the trace of a walk, see [`Event::egress`]; a full ring loses it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_tell(scratch: u32, ingress: u32, walked: u32) -> u32 {
+    let (Some(memory), Some(work)) = (maps::rule_scratch(scratch), maps::scratch(scratch)) else {
+        return 0;
+    };
+    let Some(mut entry) = maps::EVENTS.reserve::<Event>(0) else { return 0 };
+    let event = entry.as_mut_ptr();
+    // SAFETY: reserved memory of that size, every byte of which is written; facts are as long as what they stand in for,
+    // and both are aligned to 8.
+    unsafe {
+        (&raw mut (*event).time_ns).write(bpf_ktime_get_ns());
+        (&raw mut (*event).packet).write(work.traced);
+        (&raw mut (*event).cpu).write(maps::cpu());
+        (&raw mut (*event).ingress).write(ingress);
+        (&raw mut (*event).egress).write(walked | memory.walk.rule << 16);
+        (&raw mut (*event).length_bytes).write(work.facts.length_bytes);
+        (&raw mut (*event).stage).write(Stage::Rules as u16);
+        (&raw mut (*event).reason).write(0);
+        let facts = (&raw const work.facts).cast::<u64>();
+        for word in 0..HEAD_BYTES / 8 {
+            (&raw mut (*event).head).cast::<u64>().add(word).write_volatile(facts.add(word).read());
+        }
+    }
+    entry.submit(0);
+    0
 }
 
 /// The path of the rules that have counted this packet, for decisions that are kept; None where it can't be one.

@@ -109,6 +109,14 @@ pub enum Verb {
     },
     /// Follow matching packets through the stages
     Trace(TraceArgs),
+    /// Dropped packets by reason, or each as it is dropped
+    Drops {
+        /// Show each packet with its reason, chain and rule
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        packets: TraceArgs,
+    },
     /// Why a packet takes the fast path or not: routerctl explain in=ether2 src=192.0.2.9 dst=203.0.113.1
     Explain {
         /// in=PORT src=ADDRESS dst=ADDRESS, and protocol=, src-port=, dst-port=

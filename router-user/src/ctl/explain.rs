@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use dataplane::{Explanation, Question};
 
 use crate::cli::routerctl::Common;
-use crate::ctl::{plane, show, trace};
+use crate::ctl::rules::Known;
+use crate::ctl::{plane, show, target, trace};
 use crate::ports::{self, Names};
 
 pub fn run(common: &Common, packet: &[(String, String)]) -> anyhow::Result<()> {
@@ -15,7 +16,8 @@ pub fn run(common: &Common, packet: &[(String, String)]) -> anyhow::Result<()> {
     if common.json {
         return show::json(&explanation);
     }
-    show::print(&text(&explanation))
+    let known = Known::ask(&target(common)?.1.socket());
+    show::print(&text(&explanation, &known))
 }
 
 fn question(packet: &[(String, String)]) -> anyhow::Result<Question> {
@@ -49,10 +51,14 @@ fn question(packet: &[(String, String)]) -> anyhow::Result<Question> {
     })
 }
 
-fn text(explanation: &Explanation) -> String {
+fn text(explanation: &Explanation, known: &Known) -> String {
     let mut names = Names::default();
     let way = if explanation.fast { "fast path" } else { "not the fast path" };
     let mut out = format!("{way}: {}\n", explanation.why);
+    for met in explanation.steps.iter().flat_map(|step| &step.rules).filter(|met| !met.varying.is_empty()) {
+        let (by, name) = (met.varying.join(", "), format!("/{} *{:X}", met.menu, met.id));
+        out.push_str(&format!("its flow is not kept: {by} of {name} can differ from packet to packet\n"));
+    }
     out.push_str(&format!("{} returned {}", explanation.program, explanation.action));
     if let Some(egress) = explanation.egress {
         out.push_str(&format!(", out={}", names.of(egress)));
@@ -60,6 +66,9 @@ fn text(explanation: &Explanation) -> String {
     out.push('\n');
     for step in &explanation.steps {
         out.push_str(&format!("  {}\n", trace::line(step, &mut names)));
+        for met in &step.rules {
+            out.push_str(&format!("    {}\n", trace::rule_line(met, known)));
+        }
     }
     out
 }

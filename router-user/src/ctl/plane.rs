@@ -93,6 +93,13 @@ pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
     show::print(&text)
 }
 
+/// Packets that were dropped so far, by reason.
+pub fn drops(common: &Common) -> anyhow::Result<()> {
+    let reasons = open(common)?.reasons()?.into_iter();
+    let rows = rows(reasons.filter(|reason| reason.class == "drop" && reason.packets > 0))?;
+    if common.json { show::json(&rows) } else { show::print(&tables(&rows)) }
+}
+
 /// Rows are filtered by `name=value` or any other part of this text.
 fn row_text(row: &Value) -> String {
     let Value::Object(fields) = flatten(row) else { return String::new() };

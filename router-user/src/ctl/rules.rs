@@ -59,6 +59,11 @@ impl Known {
         known.unwrap_or_else(|| (rule.chain.clone(), String::new()))
     }
 
+    /// The chain of a rule; empty where nothing is known of it.
+    pub fn chain(&self, menu: &str, id: u32) -> String {
+        self.rules.get(&(menu.to_owned(), id)).map(|(chain, _)| chain.clone()).unwrap_or_default()
+    }
+
     pub fn list(&self, number: u32) -> String {
         self.lists.get(&number).cloned().unwrap_or_else(|| format!("#{number:x}"))
     }

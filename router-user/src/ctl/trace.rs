@@ -3,23 +3,33 @@
 use std::os::fd::AsFd;
 
 use anyhow::{Context, bail};
-use dataplane::{Inspector, Step};
+use dataplane::{Inspector, Met, Step};
 use management::client::{self, Error};
 use management::protocol::{Request, Trace};
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
+use serde_json::json;
 
 use crate::cli::routerctl::{Common, TraceArgs};
+use crate::ctl::rules::Known;
 use crate::ctl::{show, target};
 use crate::daemon::signals;
 use crate::ports::Names;
 use crate::trace;
 
-pub fn run(common: &Common, arguments: &TraceArgs) -> anyhow::Result<()> {
+/// `drops`: only packets that are dropped, a line for each.
+pub fn run(common: &Common, arguments: &TraceArgs, drops: bool) -> anyhow::Result<()> {
     let (_, paths) = target(common)?;
-    let filter = filter(&arguments.packet)?;
-    let mut shown =
-        Shown { json: common.json, names: Names::default(), packets: 0, last: None, limit: arguments.count };
+    let filter = Trace { drops, ..filter(&arguments.packet)? };
+    let mut shown = Shown {
+        json: common.json,
+        drops: drops.then(Vec::new),
+        known: Known::ask(&paths.socket()),
+        names: Names::default(),
+        packets: 0,
+        last: None,
+        limit: arguments.count,
+    };
     let mut failure = None;
     let answer = client::call(&paths.socket(), &Request::Trace(filter.clone()), |event| {
         let step = serde_json::from_value(event).map_err(anyhow::Error::from);
@@ -82,6 +92,9 @@ fn direct(plane: &Inspector, filter: &Trace, shown: &mut Shown) -> anyhow::Resul
 
 struct Shown {
     json: bool,
+    /// Where only drops are shown: what packets met in rules, until their end comes; by CPU.
+    drops: Option<Vec<Step>>,
+    known: Known,
     names: Names,
     packets: u64,
     /// CPU and number of the packet shown last.
@@ -92,6 +105,9 @@ struct Shown {
 impl Shown {
     /// Prints a step; false when enough packets were shown.
     fn show(&mut self, step: &Step) -> anyhow::Result<bool> {
+        if self.drops.is_some() {
+            return self.show_drop(step);
+        }
         if self.last != Some((step.cpu, step.packet)) {
             if self.limit.is_some_and(|limit| self.packets >= limit) {
                 return Ok(false);
@@ -102,11 +118,62 @@ impl Shown {
         if self.json {
             show::print(&serde_json::to_string(step)?)?;
         } else {
-            show::print(&line(step, &mut self.names))?;
+            let mut text = line(step, &mut self.names);
+            for met in &step.rules {
+                text.push_str(&format!("\n    {}", rule_line(met, &self.known)));
+            }
+            show::print(&text)?;
         }
         // The last packet is complete where its end is known.
         Ok(step.reason.is_none() || self.limit.is_none_or(|limit| self.packets < limit))
     }
+
+    /// A walk that ends a packet comes just before its end.
+    fn show_drop(&mut self, step: &Step) -> anyhow::Result<bool> {
+        let Some(walks) = &mut self.drops else { return Ok(true) };
+        walks.retain(|walk| walk.cpu != step.cpu || walk.packet == step.packet);
+        let Some(reason) = &step.reason else {
+            walks.push(step.clone());
+            return Ok(true);
+        };
+        let walk = walks.iter().position(|walk| walk.cpu == step.cpu).map(|place| walks.remove(place));
+        let rule = walk.as_ref().and_then(|walk| walk.rules.iter().rev().find(|met| met.matched));
+        let chain = rule.map(|met| self.known.chain(&met.menu, met.id)).filter(|chain| !chain.is_empty());
+        let chain = chain.or_else(|| walk.as_ref().map(|walk| walk.summary.clone()));
+        let named = rule.map(|met| format!("/{} *{:X}", met.menu, met.id));
+        self.packets += 1;
+        if self.json {
+            let ingress = self.names.of(step.ingress);
+            let row = json!({
+                "time-ns": step.time_ns, "reason": reason, "chain": chain, "rule": named, "in": ingress,
+                "packet": step.summary,
+            });
+            show::print(&row.to_string())?;
+        } else {
+            let mut text = line(step, &mut self.names);
+            text.push_str(&chain.map(|chain| format!(" chain={chain}")).unwrap_or_default());
+            text.push_str(&named.map(|named| format!(" rule={named}")).unwrap_or_default());
+            show::print(&text)?;
+        }
+        Ok(self.limit.is_none_or(|limit| self.packets < limit))
+    }
+}
+
+/// `x drop /ip/firewall/filter *3 chain=forward: not protocol`
+pub fn rule_line(met: &Met, known: &Known) -> String {
+    let mark = if met.matched { '+' } else { '-' };
+    let mut line = format!("{mark} {} /{} *{:X}", met.action, met.menu, met.id);
+    let chain = known.chain(&met.menu, met.id);
+    if !chain.is_empty() {
+        line.push_str(&format!(" chain={chain}"));
+    }
+    if !met.unlike.is_empty() {
+        line.push_str(&format!(": not {}", met.unlike.join(", ")));
+    }
+    if !met.varying.is_empty() {
+        line.push_str(&format!(" (asked per packet: {})", met.varying.join(", ")));
+    }
+    line
 }
 
 /// One step with the names of its links.
@@ -118,8 +185,8 @@ pub fn line(step: &Step, names: &mut Names) -> String {
         line.push_str(&format!(" out={}", names.of(egress)));
     }
     line.push_str(&format!(" {}: {}", step.stage, step.summary));
-    if let Some(reason) = &step.reason {
-        line.push_str(&format!(" -> {reason}"));
+    if let Some(end) = step.reason.as_ref().or(step.verdict.as_ref()) {
+        line.push_str(&format!(" -> {end}"));
     }
     line
 }

@@ -98,6 +98,7 @@ impl Question {
             protocol: Some(self.protocol),
             source_port: ports.then_some(self.source_port),
             destination_port: ports.then_some(self.destination_port),
+            drops: false,
         }
     }
 }

@@ -23,6 +23,7 @@ mod object;
 mod peer;
 mod pin;
 mod probe;
+mod replay;
 mod rules;
 mod summary;
 mod sweep;
@@ -63,6 +64,7 @@ pub use crate::inspect::{
 pub use crate::next_hop::{RouteEntry, UsedNextHop};
 pub use crate::object::{bytes as object, fingerprint};
 pub use crate::probe::Features;
+pub use crate::replay::{Met, Walked};
 pub use crate::rules::{Named, RuleLog};
 pub use crate::sweep::{Sweeper, Swept};
 pub use crate::trace::{Filter, Step, Trace};

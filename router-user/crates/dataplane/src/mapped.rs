@@ -51,6 +51,7 @@ plain!(
     rule::Listed,
     rule::PathKey,
     rule::Logged,
+    router_common::facts::Facts,
     image::Cell,
     u64,
     u32,

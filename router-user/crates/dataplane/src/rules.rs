@@ -156,6 +156,11 @@ impl Lists {
         Ok(members)
     }
 
+    pub fn is_member(&self, key: &ListedKey, tick: u32) -> bool {
+        let found = self.listed.get(&listed_key(key), 0).ok();
+        found.and_then(|value| from_bytes::<Listed>(&value)).is_some_and(|listed| tick < listed.until_tick)
+    }
+
     /// Makes an address a member, or renews that.
     pub fn insert(&mut self, key: &ListedKey, listed: Listed) -> Result<(), Error> {
         let mut value: ListedBytes = [0; size_of::<Listed>()];

@@ -6,11 +6,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use aya::maps::{MapData, RingBuf};
 use router_common::maps::control::flag;
-use router_common::maps::event::{Event, HEAD_BYTES, TraceFilter};
+use router_common::maps::event::{Event, HEAD_BYTES, TraceFilter, trace_flag};
+use router_common::rules::walk::verdict;
 use router_common::verdict::{Reason, Stage};
 use serde::{Deserialize, Serialize};
 
 use crate::mapped::from_bytes;
+use crate::maps::Maps;
+use crate::replay::{Met, Walked};
 use crate::{Error, Inspector, Pulse, maps, summary};
 
 /// Which packets to follow; what is not given matches everything.
@@ -25,6 +28,8 @@ pub struct Filter {
     pub protocol: Option<u8>,
     pub source_port: Option<u16>,
     pub destination_port: Option<u16>,
+    /// Only packets that are dropped, and of these only the end, and the rules that decided so.
+    pub drops: bool,
 }
 
 impl From<Filter> for TraceFilter {
@@ -57,7 +62,7 @@ impl From<Filter> for TraceFilter {
             protocol: filter.protocol.unwrap_or(0),
             source_port: filter.source_port.unwrap_or(0),
             destination_port: filter.destination_port.unwrap_or(0),
-            reserved: 0,
+            flags: if filter.drops { trace_flag::DROPS } else { 0 },
         }
     }
 }
@@ -83,12 +88,32 @@ pub struct Step {
     pub stage: String,
     /// Why the pipeline ended here, where it did.
     pub reason: Option<String>,
-    /// The packet as it is now: addresses, protocol, ports, TTL.
+    /// The packet as it is now: addresses, protocol, ports, TTL. Of rules their table and chain.
     pub summary: String,
+    /// The rules that the packet met in a chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Met>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
 }
 
 impl Step {
-    fn new(event: &Event) -> Step {
+    /// `met`: the rules of a walk.
+    fn new(event: &Event, met: impl FnOnce(&Walked) -> Vec<Met>) -> Step {
+        let mut step = Step::of(event);
+        if event.stage == Stage::Rules as u16
+            && let Some(facts) = from_bytes(&event.head)
+        {
+            let walked = Walked { facts, chain: event.egress & 0xff };
+            step.egress = None;
+            step.summary = format!("{} {}", walked.table_name(), walked.chain_name());
+            step.verdict = Some(verdict_name(event.egress >> 8 & 0xff).to_owned());
+            step.rules = met(&walked);
+        }
+        step
+    }
+
+    fn of(event: &Event) -> Step {
         let name = |number: u16| format!("{number}");
         let length = (event.length_bytes as usize).min(HEAD_BYTES);
         Step {
@@ -103,7 +128,22 @@ impl Step {
                 Reason::from_number(event.reason).map_or_else(|| name(event.reason), |r| r.name().to_owned())
             }),
             summary: summary::of_frame(event.head.get(..length).unwrap_or_default()),
+            rules: Vec::new(),
+            verdict: None,
         }
+    }
+}
+
+/// What a walk ended with.
+fn verdict_name(number: u32) -> &'static str {
+    match number {
+        verdict::NONE => "end of chain",
+        verdict::ACCEPT => "accept",
+        verdict::DROP => "drop",
+        verdict::REJECT => "reject",
+        verdict::NAT => "nat",
+        verdict::NOTRACK => "notrack",
+        _ => "error",
     }
 }
 
@@ -126,6 +166,8 @@ impl fmt::Display for Step {
 pub struct Trace {
     ring: RingBuf<MapData>,
     pulse: Pulse,
+    /// For the rules.
+    plane: Inspector,
 }
 
 impl Trace {
@@ -133,7 +175,9 @@ impl Trace {
     #[expect(clippy::should_implement_trait, reason = "None means nothing now, not the end")]
     pub fn next(&mut self) -> Option<Step> {
         let item = self.ring.next()?;
-        from_bytes::<Event>(&item).map(|event| Step::new(&event))
+        let event = from_bytes::<Event>(&item);
+        drop(item);
+        event.map(|event| Step::new(&event, |walked| self.plane.met(walked)))
     }
 }
 
@@ -167,7 +211,8 @@ impl Inspector {
         while ring.next().is_some() {}
         maps::set_trace_filter(&self.pins, &filter.into())?;
         pulse.set_flag(flag::TRACE, true);
-        Ok(Trace { ring, pulse })
+        let plane = Inspector { pins: self.pins.clone(), maps: Maps::open(&self.pins)? };
+        Ok(Trace { ring, pulse, plane })
     }
 }
 
@@ -204,11 +249,11 @@ mod tests {
             reason: Reason::TtlExceeded as u16,
             head: [0; HEAD_BYTES],
         };
-        let text = Step::new(&event).to_string();
+        let text = Step::of(&event).to_string();
         assert!(text.starts_with("1.234567 1/5 in=2 out=3 end: "), "{text}");
         assert!(text.ends_with("-> ttl-exceeded"), "{text}");
         (event.stage, event.reason, event.egress) = (999, 0, 0);
-        let step = Step::new(&event);
+        let step = Step::of(&event);
         assert_eq!((step.stage.as_str(), step.reason, step.egress), ("999", None, None));
     }
 }

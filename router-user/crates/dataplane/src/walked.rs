@@ -40,7 +40,7 @@ pub struct PathEntry {
 }
 
 impl Inspector {
-    fn cells(&self) -> Vec<Cell> {
+    pub(crate) fn cells(&self) -> Vec<Cell> {
         self.maps.images.read(image::slot(self.maps.pulse().generation()))
     }
 
@@ -98,7 +98,7 @@ fn nat<'c>(rule: &Rule, cells: &'c [Cell]) -> Option<&'c Nat> {
     cells.get(rule.target as usize).filter(|_| rule.action == action::NAT).map(Nat::of)
 }
 
-fn action_name(rule: &Rule, cells: &[Cell]) -> &'static str {
+pub(crate) fn action_name(rule: &Rule, cells: &[Cell]) -> &'static str {
     match rule.action {
         action::ACCEPT => "accept",
         action::DROP => "drop",

@@ -114,6 +114,8 @@ pub struct Trace {
     pub protocol: Option<String>,
     pub src_port: Option<u16>,
     pub dst_port: Option<u16>,
+    /// Only the ends of packets that are dropped.
+    pub drops: bool,
 }
 
 /// One line from the daemon.
