@@ -81,7 +81,7 @@ impl Hooks for Looking<'_> {
     }
     fn is_listed(&mut self, list: u32, address: &[u8; 16], family: u8) -> bool {
         let key = ListedKey { list, family: family.into(), address: *address };
-        self.0.maps.rules.is_member(&key, self.0.maps.pulse().read().tick)
+        self.0.maps.rules.lists.is_member(&key, self.0.maps.pulse().read().tick)
     }
     fn add_to_list(&mut self, _list: u32, _address: &[u8; 16], _family: u8, _timeout_s: u32) {}
 }
