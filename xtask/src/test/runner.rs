@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Longest time for one test; a virtual machine without hardware support is ten times slower.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// A run to be done by another process.
 pub struct Job {
