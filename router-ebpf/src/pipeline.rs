@@ -3,6 +3,7 @@
 //! What is here and inlined from here is the fast path. Everything else is a global function (see [`crate::global`]):
 //! the verifier checks each of those once, and a packet that doesn't need it doesn't pay for it.
 
+use aya_ebpf::Global;
 use router_common::cursor::{Cursor, Short};
 use router_common::maps::control::flag;
 use router_common::maps::port::port_flag;
@@ -277,7 +278,7 @@ fn ipv4<P: Packet>(
     if P::XDP {
         s.frame_bytes = s.frame_bytes.max(s.length + eth::HEADER_BYTES);
     }
-    if s.now.flags & flag::FIREWALL != 0 {
+    if has_firewall(s) {
         return filtered4(packet, s, header, cursor, ethernet);
     }
     source::check4(packet, s, header)?;
@@ -286,6 +287,16 @@ fn ipv4<P: Packet>(
         packet.routed(s, route.next_hop.ifindex);
     }
     emit::ipv4::<P, false>(packet, s, header, cursor, route, ethernet, None)
+}
+
+/// 0 where the loader knows that there is no firewall: the verifier then passes over all that is for one.
+#[unsafe(no_mangle)]
+static WITH_FIREWALL: Global<u32> = Global::new(1);
+
+/// Whether there are rules, or connections are tracked.
+#[inline(always)]
+pub fn has_firewall(s: &State) -> bool {
+    WITH_FIREWALL.load() != 0 && s.now.flags & flag::FIREWALL != 0
 }
 
 /// With rules or connection tracking: what is decided of the packet's flow, else the slow path.
@@ -338,7 +349,7 @@ fn ipv6<P: Packet>(
     if ipv6::next::is_extension(next) {
         global::upper(packet.upper(s.l2_bytes, next, s.length)).map_err(Exit::dropped)?;
     }
-    if s.now.flags & flag::FIREWALL != 0 {
+    if has_firewall(s) {
         return filtered6(packet, s, header, cursor, ethernet);
     }
     source::check6(packet, s, header)?;

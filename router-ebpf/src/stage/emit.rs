@@ -1,7 +1,6 @@
 //! The last checks before a packet leaves, its rewrite, and its sending.
 
 use router_common::cursor::Cursor;
-use router_common::maps::control::flag;
 use router_common::maps::flow::decision;
 use router_common::maps::route::{NextHop, Route4, Route6, kind};
 use router_common::verdict::Reason;
@@ -12,7 +11,7 @@ use router_common::wire::ipv6::{Halves, Ipv6, words};
 use crate::count;
 use crate::maps;
 use crate::packet::Packet;
-use crate::pipeline::{Exit, State};
+use crate::pipeline::{Exit, State, has_firewall};
 use crate::stage::fast::{self, Hit};
 use crate::stage::{rules, unfinished};
 use crate::trace;
@@ -76,7 +75,7 @@ pub fn ipv4<P: Packet, const SLOW: bool>(
     }
     touch(s, next_hop);
     if P::XDP && next_hop.kind == kind::REDIRECT {
-        if s.now.flags & flag::FIREWALL == 0 && unfinished::ipv4(packet, s, header) {
+        if !has_firewall(s) && unfinished::ipv4(packet, s, header) {
             return Err(Exit::untouched());
         }
         header.decrement_ttl();
@@ -117,7 +116,7 @@ pub fn ipv6<P: Packet, const SLOW: bool>(
     }
     touch(s, next_hop);
     if P::XDP && next_hop.kind == kind::REDIRECT {
-        if s.now.flags & flag::FIREWALL == 0 && unfinished::ipv6(packet, s, header) {
+        if !has_firewall(s) && unfinished::ipv6(packet, s, header) {
             return Err(Exit::untouched());
         }
         header.set_hop_limit(hop_limit.wrapping_sub(1));

@@ -6,7 +6,6 @@
 use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS};
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use router_common::csum;
-use router_common::maps::control::flag;
 use router_common::maps::port::port_flag;
 use router_common::maps::scratch::{QUOTE_BYTES, Scratch};
 use router_common::verdict::Reason;
@@ -18,7 +17,7 @@ use router_common::wire::tcp;
 
 use crate::maps;
 use crate::packet::Packet;
-use crate::pipeline::State;
+use crate::pipeline::{State, has_firewall};
 use crate::stage::emit::Way;
 use crate::stage::route::Fib;
 use crate::stage::unfinished::is_unfinished;
@@ -65,7 +64,7 @@ fn note_unfinished<P: Packet>(packet: P, s: &State, l4: u32, protocol: u8, addre
     }
     let l3_bytes = l4 - s.l2_bytes;
     let unfinished = is_unfinished(packet, l4, protocol, addresses, s.length.wrapping_sub(l3_bytes));
-    if unfinished && s.now.flags & flag::FIREWALL == 0 {
+    if unfinished && !has_firewall(s) {
         return Some(false);
     }
     maps::scratch(P::SCRATCH)?.unfinished = if unfinished {

@@ -116,7 +116,10 @@ impl Dataplane {
         let fingerprint = object::fingerprint()?;
         let features = probe::features()?;
         let pins = Pins::create(&options.bpffs, &fingerprint)?;
-        let programs = Programs::load(&pins)?;
+        // Programs that have packets take those over that had them before.
+        let had_firewall =
+            Maps::open(&pins).is_ok_and(|maps| maps.pulse().read().flags & flag::FIREWALL != 0);
+        let programs = Programs::load(&pins, had_firewall)?;
         let maps = Maps::open(&pins)?;
         let pulse = maps.pulse();
         let generation = pulse.generation();
@@ -135,10 +138,6 @@ impl Dataplane {
         dataplane.pulse.set_flag(flag::TRACE | flag::RECORD, false);
         dataplane.pulse.set_tx_map_id(maps::id(&dataplane.inspector.pins, TX_PORTS)?);
         dataplane.pulse.begin_flows(&dataplane.inspector.maps)?;
-        if dataplane.pulse.read().flags & flag::FIREWALL != 0 {
-            let Dataplane { programs, inspector, .. } = &mut dataplane;
-            programs.need_slow_path(&inspector.pins)?;
-        }
         dataplane.start_timer()?;
         let ports = dataplane.known_ports()?;
         if !dataplane.deferred {
@@ -188,7 +187,7 @@ impl Dataplane {
     ) -> Result<(), Error> {
         let Dataplane { options, inspector, programs, features, deferred, .. } = self;
         if staged.firewall {
-            programs.need_slow_path(&inspector.pins)?;
+            programs.need_firewall(&inspector.pins)?;
         }
         let mut attacher =
             Attacher { pins: &inspector.pins, programs, tcx: features.tcx, deferred: *deferred };

@@ -18,6 +18,8 @@ pub const XDP_PORT: &str = "xdp_port";
 pub const TC_INGRESS: &str = "tc_ingress";
 pub const TC_EGRESS: &str = "tc_egress";
 pub const DEAD_MAN: &str = "dead_man";
+/// Constant of the object: 0 where the programs need not know of a firewall.
+const WITH_FIREWALL: &str = "WITH_FIREWALL";
 /// Constant of the object: where `struct net_device` has its `ifindex`.
 const NET_DEVICE_IFINDEX: &str = "NET_DEVICE_IFINDEX";
 
@@ -111,11 +113,14 @@ fn is_pinned(map: &str) -> bool {
 /// The programs of one load. Dropping them takes nothing off a port: all links are pinned.
 pub struct Programs {
     ebpf: Ebpf,
+    /// They can do what a firewall needs.
+    with_firewall: bool,
 }
 
 impl Programs {
-    /// Creates the maps that are not pinned yet, takes the others, loads all programs and pins them.
-    pub fn load(pins: &Pins) -> Result<Programs, Error> {
+    /// Creates the maps that are not pinned yet, takes the others, loads the programs and pins them. Without a firewall
+    /// they cost the verifier a sixth, and those of the slow path are left out.
+    pub fn load(pins: &Pins, with_firewall: bool) -> Result<Programs, Error> {
         let object = Object::parse(OBJECT).map_err(|error| Error::Load(error.into()))?;
         let ifindex_offset = btf::field_offset("net_device", "ifindex");
         let mut loader = EbpfLoader::new();
@@ -126,6 +131,8 @@ impl Programs {
                  refuses after the redirect are not counted"
             ),
         }
+        let flag = u32::from(with_firewall);
+        loader.override_global(WITH_FIREWALL, &flag, true);
         for (name, entries) in sizes(possible_cpus()?) {
             loader.map_max_entries(name, entries);
         }
@@ -133,25 +140,26 @@ impl Programs {
         for name in names {
             loader.map_pin_path(name, pins.map(name));
         }
-        let mut programs = Programs { ebpf: loader.load(OBJECT).map_err(Error::Load)? };
-        for (name, program) in programs.ebpf.programs_mut().filter(|(name, _)| !is_slow(name)) {
-            install(pins, name, program)?;
+        let mut programs = Programs { ebpf: loader.load(OBJECT).map_err(Error::Load)?, with_firewall };
+        for (name, program) in programs.ebpf.programs_mut() {
+            if with_firewall || !is_slow(name) {
+                install(pins, name, program)?;
+            }
+        }
+        if with_firewall {
+            for (map, name) in scratch::TAIL_CALLS {
+                let fd = programs.fd(name)?;
+                let mut array: ProgramArray<MapData> = crate::maps::typed(pins, map)?;
+                array.set(0, &fd, 0).map_err(Error::map(map))?;
+            }
         }
         Ok(programs)
     }
 
-    /// Loads the programs of the slow path, and puts them where the others call them. They take the verifier a second,
-    /// so a router without rules does not load them.
-    pub fn need_slow_path(&mut self, pins: &Pins) -> Result<(), Error> {
-        for (name, program) in self.ebpf.programs_mut().filter(|(name, _)| is_slow(name)) {
-            if program.fd().is_err() {
-                install(pins, name, program)?;
-            }
-        }
-        for (map, name) in scratch::TAIL_CALLS {
-            let fd = self.fd(name)?;
-            let mut array: ProgramArray<MapData> = crate::maps::typed(pins, map)?;
-            array.set(0, &fd, 0).map_err(Error::map(map))?;
+    /// Loads programs that can do what a firewall needs, if these can't. Links still run the former ones.
+    pub fn need_firewall(&mut self, pins: &Pins) -> Result<(), Error> {
+        if !self.with_firewall {
+            *self = Programs::load(pins, true)?;
         }
         Ok(())
     }
