@@ -97,7 +97,9 @@ fn take(
         if last != s.now.tick {
             let class = (word as u32 & status::TIMEOUT) >> status::TIMEOUT_SHIFT;
             // What may have expired, and what may have become a stream, is looked at.
-            if s.now.tick.wrapping_sub(last) > 1 || class == tracks_age() {
+            let timeout =
+                maps::tracking(s.now.generation).map_or(0, |settings| settings.timeouts.seconds(class));
+            if s.now.tick.wrapping_sub(last) > timeout || class == tracks_age() {
                 return 0;
             }
             (*entry).last_tick = s.now.tick;
