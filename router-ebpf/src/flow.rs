@@ -3,8 +3,8 @@
 use core::mem::offset_of;
 
 use router_common::maps::flow::{
-    BUCKET_SLOTS, Bucket, Entry, FIRST_SLOTS, Flow4, Flow6, KEY_MASK, NONE, Tracking, lowest, silence,
-    status, tagged,
+    BUCKET_SLOTS, Bucket, Entry, FILLING, FIRST_SLOTS, Flow4, Flow6, KEY_MASK, NONE, Tracking, Unused,
+    lowest, silence, status, tagged,
 };
 use router_common::tuple::{Key4, Key6, Place, Tuple, hash4, hash6};
 
@@ -13,6 +13,8 @@ use crate::{atomic, global, maps};
 
 /// Tries to get a bucket's lock: another CPU holds it for less than a microsecond.
 const LOCK_TRIES: u32 = 32;
+/// Tries to change a word that other CPUs change as well.
+const TRIES: u32 = 8;
 
 /// The status word of an entry that another CPU may be writing.
 #[inline(always)]
@@ -100,7 +102,7 @@ impl Key {
 
 /// Candidates that the fast path looks at in a bucket. More of them with the same tag leave the packet to the slow path:
 /// one in some millions.
-const FAST_TRIES: u32 = 4;
+const FAST_TRIES: u64 = 4;
 
 /// The fast path's look-up: the entry of a live flow with this key, or [`NONE`].
 #[inline(always)]
@@ -119,7 +121,7 @@ pub fn find(key: Key) -> u32 {
 /// The entry of a live flow with this key among the first `TRIES` candidates of a bucket, or [`NONE`]. With `busy`, one
 /// that is being written counts too.
 #[inline(always)]
-fn find_in<const TRIES: u32>(key: Key, tag: u8, number: u32, busy: bool) -> u32 {
+fn find_in<const TRIES: u64>(key: Key, tag: u8, number: u32, busy: bool) -> u32 {
     let family = key.family;
     let Some(bucket) = maps::bucket(family, number) else { return NONE };
     let mut places = tagged(tags(bucket), tag);
@@ -127,9 +129,9 @@ fn find_in<const TRIES: u32>(key: Key, tag: u8, number: u32, busy: bool) -> u32 
         if places == 0 {
             break;
         }
-        let (slot, bit) = lowest(places);
+        let (place, bit) = lowest(places);
         places ^= bit;
-        let index = number * BUCKET_SLOTS + slot;
+        let index = entry_at(bucket, place);
         let Some(entry) = maps::entry(family, index) else { return NONE };
         let life = life(word(entry));
         if (life == status::LIVE || busy && life == status::BUSY) && key.is_of(index) {
@@ -173,7 +175,7 @@ pub fn search_bucket(s: &mut State, what: u32) -> u32 {
         let (seed, mask) = maps::flow_table(key.family);
         let place = key.place(seed);
         let number = if what & sought::SECOND == 0 { place.first() } else { place.second() };
-        find_in::<BUCKET_SLOTS>(key, place.tag(), number & mask, busy)
+        find_in::<{ BUCKET_SLOTS as u64 }>(key, place.tag(), number & mask, busy)
     };
     // Each with a family that the compiler knows.
     if s.family == 4 { find(Key::v4(tuple.key4())) } else { find(Key::v6(tuple.key6())) }
@@ -186,6 +188,34 @@ pub fn tags(bucket: *const Bucket) -> [u64; 2] {
         let tags = &raw const (*bucket).tags;
         [read(tags, 0), read(tags, 1)]
     }
+}
+
+/// The index that stands in a place. Of a place that is being filled it may be any, inside the table or not.
+#[inline(always)]
+fn entry_at(bucket: *const Bucket, place: u32) -> u32 {
+    let place = (place & (BUCKET_SLOTS - 1)) as usize;
+    // SAFETY: elements of the bucket.
+    unsafe {
+        let low = (&raw const (*bucket).low).cast::<u16>().add(place).read_volatile();
+        let high = (&raw const (*bucket).high).cast::<u8>().add(place).read_volatile();
+        u32::from(low) | u32::from(high) << 16
+    }
+}
+
+/// The word with the tag of a place, and how far to shift.
+#[inline(always)]
+fn tag_of(bucket: *mut Bucket, place: u32) -> (*mut u64, u32) {
+    let place = place & (BUCKET_SLOTS - 1);
+    // SAFETY: one of the two words.
+    (unsafe { (&raw mut (*bucket).tags).cast::<u64>().add((place >> 3) as usize) }, (place & 7) * 8)
+}
+
+/// Gives the tag to a place that is [`FILLING`]; 0 frees it.
+#[inline(always)]
+fn set_tag(bucket: *mut Bucket, place: u32, tag: u8) {
+    let (word, shift) = tag_of(bucket, place);
+    // SAFETY: the tags of a bucket. The byte has all bits.
+    unsafe { atomic::and(word, !(u64::from(FILLING ^ tag) << shift)) };
 }
 
 /// Whether neither direction has had a packet for as long as the connection's timeout.
@@ -259,14 +289,16 @@ pub fn claim(s: &mut State) -> u32 {
     let (seed, mask) = maps::flow_table(s.family);
     let place = key.place(seed);
     let (first, second) = (place.first() & mask, place.second() & mask);
-    let (Some(a), Some(b)) = (maps::bucket(s.family, first), maps::bucket(s.family, second)) else {
+    let (Some(a), Some(b), Some(lock)) = (
+        maps::bucket(s.family, first),
+        maps::bucket(s.family, second),
+        maps::flow_lock(s.family, first),
+    ) else {
         return refused::FULL;
     };
-    // SAFETY: a bucket of the table.
-    let lock = unsafe { &raw mut (*a).lock };
     let mut locked = false;
     for _ in 0..LOCK_TRIES {
-        // SAFETY: as above.
+        // SAFETY: a word of a map.
         if unsafe { atomic::replace32(lock, 0, 1) } {
             locked = true;
             break;
@@ -320,12 +352,12 @@ pub fn expired(s: &mut State, index: u32) -> u32 {
     u32::from(is_expired(s.family, index, entry, s.now.tick, settings))
 }
 
-/// What a place may be taken from: a flow that nobody has used yet, one that has ended, a half-open one.
+/// What a place may be taken from: nobody, a flow that has ended, a half-open one.
 const FREE: u32 = 0;
 const ENDED: u32 = 1;
 const HALF_OPEN: u32 = 2;
 
-/// How many places nobody has used yet.
+/// How many places are free.
 #[inline(always)]
 fn free(bucket: *const Bucket) -> u32 {
     let places = tagged(tags(bucket), 0);
@@ -334,55 +366,145 @@ fn free(bucket: *const Bucket) -> u32 {
     (pairs.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32
 }
 
-/// Takes a place in bucket `number` for the wanted key, or gives [`refused::FULL`].
+/// Takes a place in bucket `number` for the wanted key, and its entry, or gives [`refused::FULL`].
 #[inline(always)]
 pub fn take(s: &mut State, number: u32, worth: u32) -> u32 {
-    let family = s.family;
     let Some(key) = wanted(s) else { return refused::FULL };
-    let (seed, _) = maps::flow_table(family);
+    let (seed, _) = maps::flow_table(s.family);
     let tag = key.place(seed).tag();
-    let Some(bucket) = maps::bucket(family, number) else { return refused::FULL };
-    let all = 0x0303_0303_0303_0303;
-    let mut places = if worth == FREE { tagged(tags(bucket), 0) } else { all };
-    for _ in 0..BUCKET_SLOTS {
+    let Some(bucket) = maps::bucket(s.family, number) else { return refused::FULL };
+    if worth == FREE { settle(s, bucket, key, tag) } else { displace(s, bucket, key, tag, worth) }
+}
+
+/// Takes a free place and an unused entry.
+#[inline(always)]
+fn settle(s: &mut State, bucket: *mut Bucket, key: Key, tag: u8) -> u32 {
+    let Some(place) = reserve(bucket) else { return refused::FULL };
+    let index = global::flow_unused(s);
+    let entry = maps::entry(s.family, index).filter(|entry| {
+        let found = word(*entry);
+        life(found) == status::FREE && seize(*entry, found)
+    });
+    if entry.is_none() {
+        set_tag(bucket, place, 0);
+        return refused::FULL;
+    }
+    write_key(index, key);
+    let at = (place & (BUCKET_SLOTS - 1)) as usize;
+    // SAFETY: elements of the bucket, ours while the place is being filled. Stored before the tag is, which is ordered.
+    unsafe {
+        (&raw mut (*bucket).low).cast::<u16>().add(at).write_volatile(index as u16);
+        (&raw mut (*bucket).high).cast::<u8>().add(at).write_volatile((index >> 16) as u8);
+    }
+    set_tag(bucket, place, tag);
+    index
+}
+
+/// Makes a free place one that is being filled. Inserts of other keys may want it at the same moment.
+#[inline(always)]
+fn reserve(bucket: *mut Bucket) -> Option<u32> {
+    for _ in 0..TRIES {
+        let places = tagged(tags(bucket), 0);
         if places == 0 {
-            break;
+            return None;
         }
-        let (slot, bit) = lowest(places);
-        places ^= bit;
-        let index = number * BUCKET_SLOTS + slot;
-        let Some(entry) = maps::entry(family, index) else { return refused::FULL };
+        let (place, _) = lowest(places);
+        let (word, shift) = tag_of(bucket, place);
+        let filling = u64::from(FILLING) << shift;
+        // SAFETY: the tags of a bucket.
+        let found = unsafe { word.read_volatile() };
+        // SAFETY: as above.
+        if found & filling == 0 && unsafe { atomic::replace(word, found, found | filling) } {
+            return Some(place);
+        }
+    }
+    None
+}
+
+/// Takes the place and the entry of a flow that may go.
+#[inline(always)]
+fn displace(s: &mut State, bucket: *mut Bucket, key: Key, tag: u8, worth: u32) -> u32 {
+    for place in 0..BUCKET_SLOTS {
+        if !is_settled(bucket, place) {
+            continue;
+        }
+        let index = entry_at(bucket, place);
+        let Some(entry) = maps::entry(s.family, index) else { continue };
         let mut found = word(entry);
         let may_go = life(found) == status::LIVE
             && match worth {
                 ENDED => global::flow_expired(s, index) != 0,
-                HALF_OPEN => found as u32 & status::ASSURED == 0,
-                _ => false,
+                _ => found as u32 & status::ASSURED == 0,
             };
         if may_go {
             global::flow_end(s, index);
             found = word(entry);
         }
-        if life(found) != status::FREE && life(found) != status::DYING {
+        if life(found) != status::DYING || !seize(entry, found) {
             continue;
         }
-        let busy =
-            (found & status::VERSION).wrapping_add(1 << status::VERSION_SHIFT) | u64::from(status::BUSY);
-        // SAFETY: the status word of an entry.
-        if !unsafe { atomic::replace(&raw mut (*entry).word, found, busy) } {
+        // Before it was ours it may have been given back, and have been in another place since.
+        if !is_settled(bucket, place) || entry_at(bucket, place) != index {
+            abandon(entry);
             continue;
         }
         write_key(index, key);
-        let shift = slot % 8 * 8;
-        // SAFETY: the tags of a bucket. Nobody else changes this byte: the place is busy.
-        unsafe {
-            let word = (&raw mut (*bucket).tags).cast::<u64>().add((slot / 8) as usize);
-            atomic::and(word, !(0xffu64 << shift));
-            atomic::or(word, u64::from(tag) << shift);
-        }
+        let (word, shift) = tag_of(bucket, place);
+        // SAFETY: the tags of a bucket. Nobody else changes this byte: the entry is ours. It is never 0 on the way.
+        unsafe { atomic::or(word, u64::from(FILLING) << shift) };
+        set_tag(bucket, place, tag);
         return index;
     }
     refused::FULL
+}
+
+/// Whether a place has an entry.
+#[inline(always)]
+fn is_settled(bucket: *mut Bucket, place: u32) -> bool {
+    let (word, shift) = tag_of(bucket, place);
+    // SAFETY: the tags of a bucket.
+    let tag = unsafe { word.read_volatile() } >> shift & 0xff;
+    tag != 0 && tag != u64::from(FILLING)
+}
+
+/// From free or dying to busy, in another life; whether the entry is ours.
+#[inline(always)]
+fn seize(entry: *mut Entry, found: u64) -> bool {
+    let busy = (found & status::VERSION).wrapping_add(1 << status::VERSION_SHIFT) | u64::from(status::BUSY);
+    // SAFETY: the status word of an entry.
+    unsafe { atomic::replace(&raw mut (*entry).word, found, busy) }
+}
+
+/// An entry that no place has: the last one that was given back, else a fresh one, or [`NONE`].
+#[inline(always)]
+pub fn unused(s: &mut State) -> u32 {
+    let Some(unused) = maps::unused(s.family) else { return NONE };
+    // SAFETY: words of a map value.
+    let (last, fresh) = unsafe { (&raw mut (*unused).last, &raw mut (*unused).fresh) };
+    for _ in 0..TRIES {
+        // SAFETY: as above.
+        let found = unsafe { last.read_volatile() };
+        if found as u32 == 0 {
+            break;
+        }
+        let index = (found as u32).wrapping_sub(1);
+        let Some(entry) = maps::entry(s.family, index) else { return NONE };
+        // SAFETY: one word of an entry. Where that is another's by now, the exchange fails.
+        let next = unsafe { (&raw const (*entry).partner).read_volatile() };
+        // SAFETY: as above.
+        if unsafe { atomic::replace(last, found, Unused::changed(found, next)) } {
+            return index;
+        }
+    }
+    let (_, mask) = maps::flow_table(s.family);
+    let all = mask.wrapping_add(1).wrapping_mul(BUCKET_SLOTS);
+    // SAFETY: as above.
+    if unsafe { fresh.read_volatile() } >= all {
+        return NONE;
+    }
+    // SAFETY: as above.
+    let index = unsafe { atomic::add32(fresh, 1) };
+    if index < all { index } else { NONE }
 }
 
 /// As [`end`], for a function of its own.

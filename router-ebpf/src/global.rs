@@ -113,6 +113,7 @@ plain! {
     flow_known() = flow::known;
     flow_search(what) = flow::search_bucket;
     flow_take(number, worth) = flow::take;
+    flow_unused() = flow::unused;
     flow_expired(index) = flow::expired;
     flow_end(index) = flow::end_at;
 }

@@ -14,7 +14,7 @@ use router_common::maps::{
     control::Control,
     counter::{Counter, PortCounters, REASON_SLOTS},
     event::{EVENTS_BYTES, TraceFilter},
-    flow::{BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, Side, Tracking},
+    flow::{BUCKET_SLOTS, Bucket, Entry, Flow4, Flow6, LOCKS_MAX, Side, Tracking, Unused, lock},
     fragment::{FRAGMENTS_MAX, First, FragmentKey, HELD_BYTES},
     image::Cell,
     port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
@@ -71,6 +71,10 @@ static BUCKETS6: Array<Bucket, 1, MMAPABLE> = Array::new();
 static SIDES4: Array<Side, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static SIDES6: Array<Side, { BUCKET_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static FLOW_UNUSED: Array<Unused, 2, MMAPABLE> = Array::new();
+#[btf_map]
+static FLOW_LOCKS: Array<u32, { LOCKS_MAX as usize }> = Array::new();
 #[btf_map]
 static TRACKING: Array<Tracking, 2, MMAPABLE> = Array::new();
 
@@ -203,6 +207,17 @@ pub fn bucket(family: u32, index: u32) -> Option<*mut Bucket> {
         4 => BUCKETS4.get_ptr_mut(index),
         _ => BUCKETS6.get_ptr_mut(index),
     }
+}
+
+#[inline(always)]
+pub fn unused(family: u32) -> Option<*mut Unused> {
+    FLOW_UNUSED.get_ptr_mut(u32::from(family != 4))
+}
+
+/// The lock of a bucket as the first one of a key.
+#[inline(always)]
+pub fn flow_lock(family: u32, first_bucket: u32) -> Option<*mut u32> {
+    FLOW_LOCKS.get_ptr_mut(lock(family, first_bucket))
 }
 
 /// What became of the first fragment of a packet.

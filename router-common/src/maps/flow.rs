@@ -1,11 +1,14 @@
 //! The flow table: one entry per direction of each connection, in memory that user space reads as well.
 //!
-//! An entry stands in one of the two buckets that its key names, sixteen to a bucket. A bucket's tags tell which of its
-//! places may hold a key, so that a look-up reads one line of tags and, nearly always, one entry. With sixteen, no
+//! A key has a place in one of the two buckets that it names, sixteen to a bucket. A bucket's tags tell which of its
+//! places may be the key's, so that a look-up reads one line of tags and, nearly always, one entry. With sixteen, no
 //! insert into a table of a million entries is refused before 85 % of them are taken; with eight it would be 72 %.
 //!
-//! Only programs insert, and they alone hold a bucket's lock. User space ends an entry by one compare-exchange of its
-//! word, from live to dying.
+//! Entries are taken in order and the latest to be given back first, whatever their bucket: those in use stand close
+//! together, and the pages that a thousand connections need are few, however large the table is.
+//!
+//! Only programs insert. User space ends an entry by one compare-exchange of its word, from live to dying. Whoever takes
+//! a dying entry, by another, owns it and its place: a program for another key, user space to give both back.
 
 use crate::conntrack::tcp::Direction;
 use crate::conntrack::timeout::Timeouts;
@@ -14,17 +17,24 @@ use crate::tuple::{Key4, Key6};
 /// Map names: `Array<Flow4, N>`, `Array<Flow6, N>`, mmapable. N is a power of two.
 pub const FLOWS4: &str = "FLOWS4";
 pub const FLOWS6: &str = "FLOWS6";
-/// Map names: `Array<Bucket, N / BUCKET_SLOTS>`, mmapable: bucket b has the entries from `b * BUCKET_SLOTS` on.
+/// Map names: `Array<Bucket, N / BUCKET_SLOTS>`, mmapable.
 pub const BUCKETS4: &str = "BUCKETS4";
 pub const BUCKETS6: &str = "BUCKETS6";
 /// Map names: `Array<Side, N>`, mmapable: what the fast path of most packets does not need, by the entry's index.
 pub const SIDES4: &str = "SIDES4";
 pub const SIDES6: &str = "SIDES6";
+/// Map name: `Array<Unused, 2>`, mmapable: of IPv4, of IPv6.
+pub const UNUSED: &str = "FLOW_UNUSED";
+/// Map name: `Array<u32, LOCKS_MAX>`: 1 while a program inserts a key. See [`lock`].
+pub const LOCKS: &str = "FLOW_LOCKS";
 /// Map name: `Array<Tracking, 2>`, one per slot of the image.
 pub const TRACKING: &str = "TRACKING";
 
-/// Entries of a bucket.
+/// Places of a bucket.
 pub const BUCKET_SLOTS: u32 = 16;
+/// Entries of a table at most: a bucket has three bytes for the number of each.
+pub const ENTRIES_MAX: u32 = 1 << 24;
+pub const LOCKS_MAX: u32 = 2048;
 /// From so many on, the emptier one of two buckets is taken; below, the first, whose tags are read first.
 pub const FIRST_SLOTS: u32 = BUCKET_SLOTS / 2;
 /// No entry.
@@ -36,7 +46,7 @@ pub const NONE: u32 = u32::MAX;
 pub struct Entry {
     /// Bits of [`status`]; from [`status::GENERATION_SHIFT`] on the low half of the generation in which it was decided
     /// what is to be done with packets of this direction (0: undecided); from [`status::VERSION_SHIFT`] on the version,
-    /// which goes up with each new life of the place. One word, so that one compare-exchange decides, ends or takes it.
+    /// which goes up with each new life of the entry. One word, so that one compare-exchange decides, ends or takes it.
     pub word: u64,
     /// Index of the entry of the other direction.
     pub partner: u32,
@@ -110,11 +120,11 @@ pub mod status {
     pub const VERSION_SHIFT: u32 = 48;
     pub const VERSION: u64 = 0xffff << VERSION_SHIFT;
 
-    /// The life of the place.
+    /// The life of the entry.
     pub const LIFE: u32 = 3;
     pub const FREE: u32 = 0;
     pub const LIVE: u32 = 1;
-    /// To be taken by the next insert; matches nothing.
+    /// Its place is to be taken by the next insert, or to be given back; matches nothing.
     pub const DYING: u32 = 2;
     /// Being written.
     pub const BUSY: u32 = 3;
@@ -147,17 +157,61 @@ pub mod status {
     pub const SHARED: u32 = SEEN_REPLY | ASSURED | FASTTRACK | TCP | TIMEOUT;
 }
 
-/// Sixteen places' tags and the lock.
-#[repr(C, align(32))]
+/// Sixteen places: one cache line.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
+    /// The index of each place's entry, its low 16 bits and the rest. Of no meaning where the tag is 0 or
+    /// [`FILLING`].
+    pub low: [u16; BUCKET_SLOTS as usize],
+    pub high: [u8; BUCKET_SLOTS as usize],
     /// One byte per place, 0 being free: place p is byte `p % 8` of word `p / 8`.
     pub tags: [u64; 2],
-    /// 1 while a program inserts a key whose first bucket this is.
-    pub lock: u32,
-    pub reserved: [u32; 3],
 }
-crate::assert_size!(Bucket, 32);
+crate::assert_size!(Bucket, 64);
+
+/// The tag of a place that a program is filling.
+pub const FILLING: u8 = 255;
+
+impl Bucket {
+    pub fn tag(&self, place: u32) -> u8 {
+        let [low, high] = self.tags;
+        ((if place < 8 { low } else { high }) >> (place % 8 * 8)) as u8
+    }
+
+    /// The index of a place's entry.
+    pub fn entry(&self, place: u32) -> Option<u32> {
+        let place = place as usize;
+        Some(u32::from(*self.low.get(place)?) | u32::from(*self.high.get(place)?) << 16)
+    }
+}
+
+/// The entries of one family that no place has.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unused {
+    /// Those given back: the index of the last one, and one (0: there is none), and from bit 32 on a number that goes up
+    /// with each change, so that a compare-exchange fails after any. [`Entry::partner`] has the next one, likewise.
+    pub last: u64,
+    /// From this index on no entry has been used yet.
+    pub fresh: u32,
+    pub reserved: [u32; 13],
+}
+crate::assert_size!(Unused, 64);
+
+impl Unused {
+    /// [`Unused::last`] after a change, `next` being an index and one, or 0.
+    #[inline(always)]
+    pub fn changed(last: u64, next: u32) -> u64 {
+        (last >> 32).wrapping_add(1) << 32 | u64::from(next)
+    }
+}
+
+/// Which of [`LOCKS`] is held while a key is inserted, by its family and its first bucket.
+#[inline(always)]
+pub fn lock(family: u32, first_bucket: u32) -> u32 {
+    (first_bucket << 1 | family >> 1 & 1) & (LOCKS_MAX - 1)
+}
 
 /// One direction's record for the judgement of TCP.
 #[repr(C, align(8))]

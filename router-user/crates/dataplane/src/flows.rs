@@ -268,20 +268,20 @@ impl Inspector {
     pub fn connections(&self, is_v6: bool) -> Vec<Connection> {
         self.now(|now| match is_v6 {
             false => {
-                (0..self.maps.flows4.len()).filter_map(|i| connection(&self.maps.flows4, now, i)).collect()
+                (0..self.maps.unused.used(0)).filter_map(|i| connection(&self.maps.flows4, now, i)).collect()
             }
             true => {
-                (0..self.maps.flows6.len()).filter_map(|i| connection(&self.maps.flows6, now, i)).collect()
+                (0..self.maps.unused.used(1)).filter_map(|i| connection(&self.maps.flows6, now, i)).collect()
             }
         })
     }
 
     /// Counts them.
     pub fn fill(&self) -> Fill {
-        let Maps { flows4, flows6, .. } = &self.maps;
+        let Maps { flows4, flows6, unused, .. } = &self.maps;
         self.now(|now| Fill {
-            v4: (0..flows4.len()).filter(|i| connection(flows4, now, *i).is_some()).count() as u32,
-            v6: (0..flows6.len()).filter(|i| connection(flows6, now, *i).is_some()).count() as u32,
+            v4: (0..unused.used(0)).filter(|i| connection(flows4, now, *i).is_some()).count() as u32,
+            v6: (0..unused.used(1)).filter(|i| connection(flows6, now, *i).is_some()).count() as u32,
             most_v4: flows4.len() / 2,
             most_v6: flows6.len() / 2,
         })

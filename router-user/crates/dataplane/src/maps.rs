@@ -7,7 +7,7 @@ use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, Rin
 use router_common::maps::control::{CONTROL, Control};
 use router_common::maps::counter::{self, Counter, PortCounters};
 use router_common::maps::event::{self, TraceFilter};
-use router_common::maps::flow::{self, Flow4, Flow6, Tracking};
+use router_common::maps::flow::{self, Flow4, Flow6, Tracking, Unused};
 use router_common::maps::port::{self, Port, Settings};
 use router_common::maps::route::{self, FailedKey, Route4, Route6};
 
@@ -31,6 +31,7 @@ pub struct Maps {
     pub tracking: Mapped<Tracking>,
     pub flows4: Mapped<Flow4>,
     pub flows6: Mapped<Flow6>,
+    pub unused: Mapped<Unused>,
     pub routes4: Mapped<Route4>,
     pub routes6: Mapped<Route6>,
     pub locals4: HashMap<MapData, [u8; 4], u32>,
@@ -53,6 +54,7 @@ impl Maps {
             tracking: Mapped::new(flow::TRACKING, &data(flow::TRACKING)?)?,
             flows4: Mapped::new(flow::FLOWS4, &data(flow::FLOWS4)?)?,
             flows6: Mapped::new(flow::FLOWS6, &data(flow::FLOWS6)?)?,
+            unused: Mapped::new(flow::UNUSED, &data(flow::UNUSED)?)?,
             routes4: Mapped::new(route::ROUTES4, &data(route::ROUTES4)?)?,
             routes6: Mapped::new(route::ROUTES6, &data(route::ROUTES6)?)?,
             locals4: typed(pins, route::LOCALS4)?,

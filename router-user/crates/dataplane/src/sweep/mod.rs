@@ -2,7 +2,7 @@
 //! decisions of old generations are taken back before their number comes again, and connections whose translated
 //! source is no address of the host any more are ended.
 //!
-//! Expired entries never match anyway; here only their memory is made available again.
+//! Expired entries never match anyway; here only their memory is made available again. See [`places`].
 
 use std::mem::offset_of;
 use std::net::IpAddr;
@@ -12,14 +12,20 @@ use std::time::Instant;
 use aya::maps::MapData;
 use router_common::conntrack::other::TCP;
 use router_common::maps::flow::{
-    Entry, FLOWS4, FLOWS6, Flow4, Flow6, SIDES4, SIDES6, Side, TRACKING, Tracking, silence, status,
+    BUCKETS4, BUCKETS6, Entry, FLOWS4, FLOWS6, Flow4, Flow6, KEY_MASK, SIDES4, SIDES6, Side, TRACKING, Tracking,
+    UNUSED, silence, status,
 };
+use router_common::tuple::{Place, hash4, hash6};
 
 use crate::image::slot;
 use crate::mapped::{Mapped, Plain};
 use crate::pin::Pins;
 use crate::rules::Lists;
 use crate::{Error, Inspector, Pulse};
+
+mod places;
+
+use places::Places;
 
 /// Seconds in which all of a table is looked at. A generation's number can't come again in that time: each flip waits
 /// for a grace period.
@@ -34,6 +40,8 @@ const LISTS_SHARE: u32 = 100;
 pub struct Swept {
     /// Connections that had expired, or were to go.
     pub ended: usize,
+    /// Entries that were given back, each one direction of a connection.
+    pub given_back: usize,
     /// Decisions of old generations.
     pub forgotten: usize,
     /// Members that are no longer in their lists.
@@ -56,8 +64,8 @@ impl Sweeper {
         Ok(Sweeper {
             pulse: inspector.pulse(),
             tracking: mapped(pins, TRACKING)?,
-            v4: Table::new(mapped(pins, FLOWS4)?, mapped(pins, SIDES4)?),
-            v6: Table::new(mapped(pins, FLOWS6)?, mapped(pins, SIDES6)?),
+            v4: Table::new(mapped(pins, FLOWS4)?, mapped(pins, SIDES4)?, places(pins, 0, BUCKETS4)?),
+            v6: Table::new(mapped(pins, FLOWS6)?, mapped(pins, SIDES6)?, places(pins, 1, BUCKETS6)?),
             lists: Lists::open(pins)?,
             lists_at: None,
         })
@@ -85,8 +93,12 @@ impl Sweeper {
     fn now(&self) -> Now {
         let control = self.pulse.read();
         let tracking = self.tracking.read(slot(control.generation)).unwrap_or_default();
-        Now { tick: control.tick, generation: control.generation, tracking }
+        Now { tick: control.tick, generation: control.generation, seed: control.flow_seed, tracking }
     }
+}
+
+fn places(pins: &Pins, family: u32, buckets: &str) -> Result<Places, Error> {
+    Ok(Places::new(mapped(pins, buckets)?, mapped(pins, UNUSED)?, family))
 }
 
 fn mapped<T: Plain>(pins: &Pins, name: &str) -> Result<Mapped<T>, Error> {
@@ -97,6 +109,8 @@ fn mapped<T: Plain>(pins: &Pins, name: &str) -> Result<Mapped<T>, Error> {
 struct Now {
     tick: u32,
     generation: u32,
+    /// Of the tables' hash.
+    seed: u64,
     tracking: Tracking,
 }
 
@@ -106,12 +120,17 @@ trait Flow: Plain {
     const ENTRY: usize;
     /// The word of the key with the protocol.
     const UPPER: usize;
+    fn place(&self, seed: u64) -> Place;
     fn new_source(&self) -> IpAddr;
 }
 
 impl Flow for Flow4 {
     const ENTRY: usize = offset_of!(Flow4, entry);
     const UPPER: usize = offset_of!(Flow4, key) + 8;
+    fn place(&self, seed: u64) -> Place {
+        let [a, b] = self.key;
+        hash4([a, b & KEY_MASK], seed)
+    }
     fn new_source(&self) -> IpAddr {
         self.new_src.into()
     }
@@ -120,6 +139,10 @@ impl Flow for Flow4 {
 impl Flow for Flow6 {
     const ENTRY: usize = offset_of!(Flow6, entry);
     const UPPER: usize = offset_of!(Flow6, key) + 32;
+    fn place(&self, seed: u64) -> Place {
+        let [a, b, c, d, e] = self.key;
+        hash6([a, b, c, d, e & KEY_MASK], seed)
+    }
     fn new_source(&self) -> IpAddr {
         self.new_src.into()
     }
@@ -128,26 +151,35 @@ impl Flow for Flow6 {
 struct Table<F> {
     flows: Mapped<F>,
     sides: Mapped<Side>,
+    places: Places,
     /// Where the next second begins.
     next: u32,
 }
 
 impl<F: Flow> Table<F> {
-    fn new(flows: Mapped<F>, sides: Mapped<Side>) -> Table<F> {
-        Table { flows, sides, next: 0 }
+    fn new(flows: Mapped<F>, sides: Mapped<Side>, places: Places) -> Table<F> {
+        Table { flows, sides, places, next: 0 }
     }
 
     /// Looks at a second's share of the entries.
     fn part(&mut self, now: &Now, swept: &mut Swept) {
-        let all = self.flows.len();
+        let all = self.places.used().min(self.flows.len());
         for _ in 0..all.div_ceil(ROUND_SECONDS).max(LEAST).min(all) {
             self.look(self.next, now, swept);
-            self.next = if self.next + 1 < all { self.next + 1 } else { 0 };
+            self.next = (self.next + 1) % all;
         }
     }
 
     fn look(&self, index: u32, now: &Now, swept: &mut Swept) {
-        let Some(word) = self.live(index) else { return };
+        let Some(word) = self.word(index) else { return };
+        match word as u32 & status::LIFE {
+            status::LIVE => {}
+            status::DYING => {
+                swept.given_back += usize::from(self.give_back(index, word, now.seed));
+                return;
+            }
+            _ => return,
+        }
         if self.is_over(index, word, now) {
             swept.ended += usize::from(self.end(index, word));
             return;
@@ -159,10 +191,30 @@ impl<F: Flow> Table<F> {
         }
     }
 
+    fn word(&self, index: u32) -> Option<u64> {
+        Some(self.flows.long(index, F::ENTRY + offset_of!(Entry, word))?.load(Ordering::Acquire))
+    }
+
     /// The word of a live entry.
     fn live(&self, index: u32) -> Option<u64> {
-        let word = self.flows.long(index, F::ENTRY + offset_of!(Entry, word))?.load(Ordering::Acquire);
-        (word as u32 & status::LIFE == status::LIVE).then_some(word)
+        self.word(index).filter(|word| *word as u32 & status::LIFE == status::LIVE)
+    }
+
+    /// Frees the place of a dying entry, and gives the entry to the next connection. One without a place stays: a
+    /// process has ended on its way with it.
+    fn give_back(&self, index: u32, word: u64, seed: u64) -> bool {
+        let busy = word | u64::from(status::BUSY);
+        if !self.replace(index, word, busy) {
+            return false;
+        }
+        let place = self.flows.read(index).map(|flow| flow.place(seed));
+        if !place.is_some_and(|place| self.places.free(place, index)) {
+            self.replace(index, busy, word);
+            return false;
+        }
+        let partner = self.flows.atomic32(index, F::ENTRY + offset_of!(Entry, partner));
+        self.replace(index, busy, word & status::VERSION | u64::from(status::FREE));
+        partner.is_some_and(|next| self.places.push(index, next))
     }
 
     fn replace(&self, index: u32, found: u64, new: u64) -> bool {
@@ -223,7 +275,7 @@ impl<F: Flow> Table<F> {
 
     fn end_masqueraded(&self, addresses: &[IpAddr]) -> usize {
         let mut ended = 0;
-        for index in 0..self.flows.len() {
+        for index in 0..self.places.used() {
             let Some(word) = self.live(index) else { continue };
             if word as u32 & (status::MASQUERADE | status::REPLY) != status::MASQUERADE {
                 continue;

@@ -1,7 +1,7 @@
 use super::*;
 use router_common::conntrack::tcp::Direction;
 use router_common::conntrack::timeout::{Class, Timeouts};
-use router_common::maps::flow::NONE;
+use router_common::maps::flow::{BUCKET_SLOTS, Bucket, NONE, Unused};
 
 const GENERATION: u64 = 7;
 
@@ -10,13 +10,19 @@ fn word(class: Class, bits: u32) -> u64 {
         | GENERATION << status::GENERATION_SHIFT
 }
 
+const SEED: u64 = 99;
+
+/// A table of which all entries have been used.
 fn table(entries: u32) -> Table<Flow4> {
-    Table::new(Mapped::anonymous(entries), Mapped::anonymous(entries))
+    let unused = Mapped::anonymous(2);
+    unused.write(0, &Unused { fresh: entries, ..Unused::default() });
+    let buckets = Mapped::anonymous((entries / BUCKET_SLOTS).next_power_of_two());
+    Table::new(Mapped::anonymous(entries), Mapped::anonymous(entries), Places::new(buckets, unused, 0))
 }
 
 fn now(tick: u32) -> Now {
     let tracking = Tracking { timeouts: Timeouts::default(), ..Tracking::default() };
-    Now { tick, generation: 0x50000 | GENERATION as u32, tracking }
+    Now { tick, generation: 0x50000 | GENERATION as u32, seed: SEED, tracking }
 }
 
 /// A connection at two indices, with the ticks of their last packets.
@@ -50,7 +56,65 @@ fn a_connection_ends_when_both_directions_were_silent_for_its_timeout() {
     assert!(is_live(&table, 3) && is_live(&table, 40), "110 + 30 is not over");
     assert_eq!(sweep(&mut table, &now(141)).ended, 1);
     assert!(!is_live(&table, 3) && !is_live(&table, 40));
-    assert_eq!(table.flows.read(3).unwrap().entry.word as u32 & status::LIFE, status::DYING);
+    assert_eq!(table.word(3).unwrap() as u32 & status::LIFE, status::DYING, "there is no place to free");
+}
+
+/// Gives an entry a place in one of its key's two buckets.
+fn settle(table: &Table<Flow4>, index: u32, at: usize, in_second: bool) -> u32 {
+    let place = table.flows.read(index).unwrap().place(SEED);
+    let number =
+        (if in_second { place.second() } else { place.first() }) & (table.places.buckets.len() - 1);
+    let mut bucket = table.places.buckets.read(number).unwrap();
+    bucket.low[at] = index as u16;
+    bucket.high[at] = (index >> 16) as u8;
+    bucket.tags[at / 8] |= u64::from(place.tag()) << (at % 8 * 8);
+    table.places.buckets.write(number, &bucket);
+    number
+}
+
+#[test]
+fn what_has_ended_is_given_back_and_taken_again_last_first() {
+    const OTHER: usize = 7;
+    let mut table = table(1 << 17);
+    connect(&table, 17, Class::Udp, [3, 0x1_0004], [100, 100]);
+    connect(&table, TCP, Class::Established, [5, 6], [100, 100]);
+    let numbers = [
+        settle(&table, 3, 0, false),
+        settle(&table, 0x1_0004, 15, true),
+        settle(&table, 5, OTHER, false),
+    ];
+    let tags = |table: &Table<Flow4>, number| table.places.buckets.read(number).unwrap().tags;
+    let kept = tags(&table, numbers[2])[0] & 0xff << (8 * OTHER);
+    assert_eq!(sweep(&mut table, &now(200)).ended, 1);
+    assert_eq!(sweep(&mut table, &now(200)).given_back, 2);
+    assert_eq!(numbers.map(|number| tags(&table, number)), [[0, 0], [0, 0], [kept, 0]]);
+    assert_eq!([3, 0x1_0004, 5].map(|i| table.word(i).unwrap() as u32 & status::LIFE), [0, 0, status::LIVE]);
+    // The second one given back is on top and leads to the first, behind which there is nothing.
+    let last = table.places.unused.read(0).unwrap().last;
+    assert_eq!(last, 2 << 32 | 0x1_0005);
+    assert_eq!(table.flows.read(0x1_0004).unwrap().entry.partner, 4);
+    assert_eq!(table.flows.read(3).unwrap().entry.partner, 0);
+    assert_eq!(sweep(&mut table, &now(200)), Swept::default());
+}
+
+#[test]
+fn an_entry_in_a_bucket_that_is_full_of_others_like_it_is_told_from_them() {
+    let table = table(64);
+    connect(&table, 17, Class::Udp, [3, 40], [100, 100]);
+    let number = settle(&table, 3, 9, false);
+    let mut bucket = table.places.buckets.read(number).unwrap();
+    let tag = bucket.tag(9);
+    bucket.tags = [u64::from_ne_bytes([tag; 8]); 2];
+    bucket.low = [77; 16];
+    bucket.low[9] = 3;
+    table.places.buckets.write(number, &bucket);
+    assert!(table.end(3, table.live(3).unwrap()));
+    assert!(table.give_back(3, table.word(3).unwrap(), SEED));
+    let free: Vec<u32> = {
+        let bucket: Bucket = table.places.buckets.read(number).unwrap();
+        (0..16).filter(|at| bucket.tag(*at) == 0).collect()
+    };
+    assert_eq!(free, [9]);
 }
 
 #[test]
