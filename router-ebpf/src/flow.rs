@@ -289,11 +289,9 @@ pub fn claim(s: &mut State) -> u32 {
     let (seed, mask) = maps::flow_table(s.family);
     let place = key.place(seed);
     let (first, second) = (place.first() & mask, place.second() & mask);
-    let (Some(a), Some(b), Some(lock)) = (
-        maps::bucket(s.family, first),
-        maps::bucket(s.family, second),
-        maps::flow_lock(s.family, first),
-    ) else {
+    let (Some(a), Some(b), Some(lock)) =
+        (maps::bucket(s.family, first), maps::bucket(s.family, second), maps::flow_lock(s.family, first))
+    else {
         return refused::FULL;
     };
     let mut locked = false;

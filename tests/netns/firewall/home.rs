@@ -4,7 +4,7 @@ use std::{io::ErrorKind, net::UdpSocket, process::Stdio, thread, time::Duration}
 
 use lab::{DnsServer, HttpServer, UdpStream, http_get};
 
-use super::{ask, curl, home, said};
+use super::{Talk, ask, curl, home, said};
 use crate::support::{B4, B6, Router, pings, socket};
 
 fn both(label: &str, more: &str, scenario: impl Fn(&Router)) {
@@ -103,4 +103,35 @@ fn refusal(from: &lab::Netns, target: &str) -> ErrorKind {
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     socket.send(b"anybody there").unwrap();
     socket.recv(&mut [0; 64]).unwrap_err().kind()
+}
+
+const FAST: &str = "\
+/ip firewall filter
+add action=fasttrack-connection chain=forward comment=fast connection-state=established,related \\
+    place-before=[find comment=fwd-known]
+";
+
+/// Packets of fasttracked connections meet no rules; a rule of RouterOS's own tells how many there were.
+#[test]
+fn fasttracked_packets_count_by_a_rule_that_stands_before_all_others() {
+    both("fwfast", FAST, |router| {
+        let talk = Talk::new(router);
+        // The first opens the connection, the answer is the one that the rule fasttracks.
+        assert!(talk.passes() && talk.is_answered());
+        for _ in 0..4 {
+            assert!(talk.passes() && talk.is_answered());
+        }
+        let packets = |condition: &str| {
+            let line = format!("/ip firewall filter print stats terse where {condition}");
+            router.ctl(&[&line])
+        };
+        let dummy = packets("dynamic");
+        assert!(
+            dummy.starts_with("0  D comment=special dummy rule to show fasttrack counters chain=forward"),
+            "{dummy}"
+        );
+        assert!(dummy.contains(" packets=8\n"), "{dummy}");
+        let fast = packets("comment=fast");
+        assert!(fast.contains(" packets=1\n"), "{fast}");
+    });
 }

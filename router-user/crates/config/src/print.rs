@@ -160,6 +160,11 @@ fn is_numbered(menu: &Menu, origin: Origin) -> bool {
     }
 }
 
+/// Dynamic rules of the firewall stand before the configured ones.
+fn is_headed(menu: &Menu) -> bool {
+    menu.path.ends_with("/firewall/filter")
+}
+
 /// What was printed.
 pub(crate) struct Printed {
     pub text: String,
@@ -225,9 +230,10 @@ fn lines<'a>(
     others: &'a [(Item, Row)],
 ) -> Result<Vec<Line<'a>>, Errors> {
     let configured = tree.all(menu).iter().map(|item| (item, rows, Origin::Static));
-    let others = others.iter().map(|(item, row)| (item, row as &dyn Rows, Origin::Dynamic));
+    let others: Vec<_> = others.iter().map(|(item, row)| (item, row as &dyn Rows, Origin::Dynamic)).collect();
+    let (before, behind) = if is_headed(menu) { (others, Vec::new()) } else { (Vec::new(), others) };
     let mut found = Vec::new();
-    for (item, rows, origin) in configured.chain(others) {
+    for (item, rows, origin) in before.into_iter().chain(configured).chain(behind) {
         let flags = || flags::of(item, rows);
         let has = |name: &str| match name {
             "dynamic" => origin == Origin::Dynamic || flags().contains('D'),

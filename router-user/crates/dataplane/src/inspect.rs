@@ -11,7 +11,7 @@ use router_common::maps::control::flag;
 use router_common::maps::counter::{Counter, PortCounters};
 use router_common::maps::port::{Port, port_flag};
 use router_common::maps::route;
-use router_common::maps::rule::{Listed, ListedKey};
+use router_common::maps::rule::{FASTTRACK_SLOTS, Listed, ListedKey};
 use router_common::verdict::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +184,16 @@ impl Inspector {
             bytes: count.bytes,
         };
         Ok(rules.iter().zip(counted).map(count).collect())
+    }
+
+    /// What fasttracked connections have counted, which meet no rules: IPv4, IPv6.
+    pub fn fasttracked(&self) -> Result<[Count; 2], Error> {
+        let counted = self.maps.rules.count(&[FASTTRACK_SLOTS, FASTTRACK_SLOTS + 1])?;
+        let count = |at: usize| {
+            let Counter { packets, bytes } = counted.get(at).copied().unwrap_or_default();
+            Count { packets, bytes }
+        };
+        Ok([count(0), count(1)])
     }
 
     pub(crate) fn known_rules(&self) -> Vec<Known> {

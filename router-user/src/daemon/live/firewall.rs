@@ -7,7 +7,7 @@ use config::{Act, Item, Row, Tree};
 use dataplane::{Connection, Count, Dataplane, Fill, Inspector};
 use plan::firewall::MENUS;
 use plan::firewall::rule::RuleKey;
-use router_common::maps::flow::Tracking;
+use router_common::maps::flow::{Tracking, tracking};
 
 use super::{connections, members};
 
@@ -58,6 +58,8 @@ impl Scope {
 pub struct Firewall {
     /// By [`RuleKey::number`].
     counters: HashMap<u64, Count>,
+    /// What fasttracked connections count, of IPv4 and IPv6; None where no rule fasttracks any.
+    fasttracked: Option<[Count; 2]>,
     v4: Vec<Connection>,
     v6: Vec<Connection>,
     tracking: Option<(Tracking, Fill)>,
@@ -72,6 +74,9 @@ impl Firewall {
             let counted = plane.rule_counters()?.into_iter();
             firewall.counters =
                 counted.map(|rule| (rule.key, Count { packets: rule.packets, bytes: rule.bytes })).collect();
+            if plane.tracking().flags & tracking::FASTTRACK != 0 {
+                firewall.fasttracked = Some(plane.fasttracked()?);
+            }
         }
         if scope.connections {
             firewall.v4 = plane.connections(false);
@@ -90,6 +95,8 @@ impl Firewall {
             "ipv6/firewall/connection" => self.v6.iter().map(connections::row).collect(),
             "ip/firewall/address-list" => members::of(&self.members, true),
             "ipv6/firewall/address-list" => members::of(&self.members, false),
+            "ip/firewall/filter" => self.fasttracked.map(|[v4, _]| dummy(v4)).into_iter().collect(),
+            "ipv6/firewall/filter" => self.fasttracked.map(|[_, v6]| dummy(v6)).into_iter().collect(),
             _ => Vec::new(),
         }
     }
@@ -105,6 +112,20 @@ impl Firewall {
         let Count { packets, bytes } = self.counters.get(&key).copied().unwrap_or_default();
         vec![("bytes", bytes.to_string()), ("packets", packets.to_string())]
     }
+}
+
+/// RouterOS's own rule for what fasttracked connections count.
+fn dummy(Count { packets, bytes }: Count) -> Row {
+    super::row(
+        "D",
+        vec![
+            ("comment", "special dummy rule to show fasttrack counters".to_owned()),
+            ("chain", "forward".to_owned()),
+            ("action", "passthrough".to_owned()),
+            ("bytes", bytes.to_string()),
+            ("packets", packets.to_string()),
+        ],
+    )
 }
 
 fn key(menu: &str, item: u32) -> Option<u64> {

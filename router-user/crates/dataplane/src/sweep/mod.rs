@@ -12,8 +12,8 @@ use std::time::Instant;
 use aya::maps::MapData;
 use router_common::conntrack::other::TCP;
 use router_common::maps::flow::{
-    BUCKETS4, BUCKETS6, Entry, FLOWS4, FLOWS6, Flow4, Flow6, KEY_MASK, SIDES4, SIDES6, Side, TRACKING, Tracking,
-    UNUSED, silence, status,
+    BUCKETS4, BUCKETS6, Entry, FLOWS4, FLOWS6, Flow4, Flow6, KEY_MASK, SIDES4, SIDES6, Side, TRACKING,
+    Tracking, UNUSED, silence, status,
 };
 use router_common::tuple::{Place, hash4, hash6};
 

@@ -62,8 +62,7 @@ fn a_connection_ends_when_both_directions_were_silent_for_its_timeout() {
 /// Gives an entry a place in one of its key's two buckets.
 fn settle(table: &Table<Flow4>, index: u32, at: usize, in_second: bool) -> u32 {
     let place = table.flows.read(index).unwrap().place(SEED);
-    let number =
-        (if in_second { place.second() } else { place.first() }) & (table.places.buckets.len() - 1);
+    let number = (if in_second { place.second() } else { place.first() }) & (table.places.buckets.len() - 1);
     let mut bucket = table.places.buckets.read(number).unwrap();
     bucket.low[at] = index as u16;
     bucket.high[at] = (index >> 16) as u8;
@@ -78,11 +77,8 @@ fn what_has_ended_is_given_back_and_taken_again_last_first() {
     let mut table = table(1 << 17);
     connect(&table, 17, Class::Udp, [3, 0x1_0004], [100, 100]);
     connect(&table, TCP, Class::Established, [5, 6], [100, 100]);
-    let numbers = [
-        settle(&table, 3, 0, false),
-        settle(&table, 0x1_0004, 15, true),
-        settle(&table, 5, OTHER, false),
-    ];
+    let numbers =
+        [settle(&table, 3, 0, false), settle(&table, 0x1_0004, 15, true), settle(&table, 5, OTHER, false)];
     let tags = |table: &Table<Flow4>, number| table.places.buckets.read(number).unwrap().tags;
     let kept = tags(&table, numbers[2])[0] & 0xff << (8 * OTHER);
     assert_eq!(sweep(&mut table, &now(200)).ended, 1);
