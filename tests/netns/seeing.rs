@@ -124,6 +124,37 @@ fn maps_name_rules_and_what_counts_for_them() {
     assert!(paths[0]["rules"][0].as_str().unwrap().starts_with("forward /ip/firewall/filter *"), "{paths}");
 }
 
+/// More rules than a chunk of bits has.
+#[test]
+fn rows_tell_which_rules_a_value_leaves() {
+    let mut rules = String::from("/ip firewall filter\n");
+    for port in 1..=600 {
+        rules.push_str(&format!("add action=accept chain=forward protocol=tcp dst-port={port}\n"));
+    }
+    rules.push_str(
+        "add action=accept chain=forward dst-address=198.51.100.0/24 out-interface=ether2\n\
+         /ipv6 firewall filter\nadd action=drop chain=forward src-address=2001:db8:9::/64\n",
+    );
+    let router = Router::start("seerows", "xdp", &rules);
+    let row = |dimension: &str, value: &str| {
+        let filter = [format!("dimension={dimension} "), format!("value={value} ")];
+        let found = ctl_json(router.netns(), &["map", "rows", &filter[0], &filter[1]]).unwrap();
+        assert_eq!(found.as_array().unwrap().len(), 1, "{dimension} {value}: {found}");
+        (found[0]["family"].as_u64().unwrap(), found[0]["rules"].as_str().unwrap().to_owned())
+    };
+    let is = |family: u64, rules: &str| (family, rules.to_owned());
+    assert_eq!(row("protocol", "6"), is(4, "0..600"));
+    assert_eq!(row("protocol", "7..255"), is(4, "600"));
+    assert_eq!(row("dst-port", "0"), is(4, "600"));
+    assert_eq!(row("dst-port", "1"), is(4, "0,600"));
+    assert_eq!(row("dst-port", "600"), is(4, "599..600"));
+    assert_eq!(row("dst-port", "601..65535"), is(4, "600"));
+    assert_eq!(row("dst-address", "198.51.100.0..198.51.100.255"), is(4, "0..600"));
+    assert_eq!(row("dst-address", "198.51.101.0..255.255.255.255"), is(4, "0..599"));
+    assert_eq!(row("src-address", "2001:db8:9::..2001:db8:9:0:ffff:ffff:ffff:ffff"), is(6, "0"));
+    assert_eq!(row("src-address", "::..2001:db8:8:ffff:ffff:ffff:ffff:ffff"), is(6, ""));
+}
+
 #[test]
 fn a_packet_is_explained_rule_by_rule() {
     let more = "add action=accept chain=forward limit=5,5:packet place-before=[find comment=known]\n";

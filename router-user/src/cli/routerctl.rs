@@ -244,6 +244,8 @@ pub enum MapKind {
     Objects,
     /// Rules in force with their counters
     Rules,
+    /// Which rules each value of an address, a port, an interface leaves
+    Rows,
     /// Connections whose addresses or ports are translated
     Nat,
     /// Dynamic members of address lists

@@ -69,6 +69,7 @@ pub fn map(common: &Common, map: &Map) -> anyhow::Result<()> {
         MapKind::Locals => rows(plane.locals()?)?,
         MapKind::Objects => rows(plane.objects()?)?,
         MapKind::Rules => rules::rules(&plane, &known()?)?,
+        MapKind::Rows => rows(plane.rows())?,
         MapKind::Nat => rules::connections(&plane, true)?,
         MapKind::Lists => rules::lists(&plane, &known()?)?,
         MapKind::Connections => rules::connections(&plane, false)?,
