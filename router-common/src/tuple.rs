@@ -156,7 +156,7 @@ impl Place {
     /// 1 to 254: 0 says that a place is free, 255 that it is [`crate::maps::flow::FILLING`].
     #[inline(always)]
     pub fn tag(self) -> u8 {
-        ((self.0 >> 56) * 254 >> 8) as u8 + 1
+        (((self.0 >> 56) * 254) >> 8) as u8 + 1
     }
 }
 
