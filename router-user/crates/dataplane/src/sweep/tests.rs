@@ -81,15 +81,17 @@ fn what_has_ended_is_given_back_and_taken_again_last_first() {
         [settle(&table, 3, 0, false), settle(&table, 0x1_0004, 15, true), settle(&table, 5, OTHER, false)];
     let tags = |table: &Table<Flow4>, number| table.places.buckets.read(number).unwrap().tags;
     let kept = tags(&table, numbers[2])[0] & 0xff << (8 * OTHER);
-    assert_eq!(sweep(&mut table, &now(200)).ended, 1);
-    assert_eq!(sweep(&mut table, &now(200)).given_back, 2);
+    // The answers' entry is looked at behind the one that ends it, in the same round.
+    let swept = sweep(&mut table, &now(200));
+    assert_eq!((swept.ended, swept.given_back), (1, 1));
+    assert_eq!(sweep(&mut table, &now(200)).given_back, 1);
     assert_eq!(numbers.map(|number| tags(&table, number)), [[0, 0], [0, 0], [kept, 0]]);
     assert_eq!([3, 0x1_0004, 5].map(|i| table.word(i).unwrap() as u32 & status::LIFE), [0, 0, status::LIVE]);
     // The second one given back is on top and leads to the first, behind which there is nothing.
     let last = table.places.unused.read(0).unwrap().last;
-    assert_eq!(last, 2 << 32 | 0x1_0005);
-    assert_eq!(table.flows.read(0x1_0004).unwrap().entry.partner, 4);
-    assert_eq!(table.flows.read(3).unwrap().entry.partner, 0);
+    assert_eq!(last, 2 << 32 | 4);
+    assert_eq!(table.flows.read(3).unwrap().entry.partner, 0x1_0005);
+    assert_eq!(table.flows.read(0x1_0004).unwrap().entry.partner, 0);
     assert_eq!(sweep(&mut table, &now(200)), Swept::default());
 }
 
