@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use lab::UdpStream;
 
-use crate::support::{B4, B6, Router, eventually, pings, socket};
+use router_tests::support::{B4, B6, Router, eventually, pings, socket};
 
 fn first_packet(label: &str, mode: &str) {
     let router = Router::start(label, mode, "");

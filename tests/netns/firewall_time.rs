@@ -1,6 +1,6 @@
 //! What the firewall forgets by itself: members of lists, connections behind an address that is gone.
 
-use crate::support::{B4, Router, eventually, pings};
+use router_tests::support::{B4, Router, eventually, pings};
 
 #[test]
 fn an_entry_with_a_timeout_is_a_member_until_then_and_no_part_of_the_configuration() {

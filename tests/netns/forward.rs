@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use lab::{HttpServer, UdpStream, http_get};
 
-use crate::support::{B4, B6, Router, pings, socket};
+use router_tests::support::{B4, B6, Router, pings, socket};
 
 /// Ping, HTTP with segmentation offload, a UDP stream and fragments, all in both families.
 fn exchange(router: &Router) {

@@ -10,7 +10,7 @@ use lab::UdpStream;
 use router_tests::packet::{Frame, on};
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketType, sendto, socket as raw_socket};
 
-use crate::support::{A4, B4, B6, Router, eventually, pings, socket};
+use router_tests::support::{A4, B4, B6, Router, eventually, pings, socket};
 
 const A6: &str = "2001:db8:1::2";
 

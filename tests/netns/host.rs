@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use lab::{UdpStream, http_get};
 
-use crate::support::{A4, B4, B6, Router, eventually, pings, socket};
+use router_tests::support::{A4, B4, B6, Router, eventually, pings, socket};
 
 #[test]
 fn the_router_itself_is_reached_and_reaches_out() {

@@ -1,6 +1,6 @@
 //! The router's own ICMP errors, as hosts see them.
 
-use crate::support::{B4, B6, Router, ping_text, pings};
+use router_tests::support::{B4, B6, Router, ping_text, pings};
 
 const SMALL_PORT: &str = "/interface ethernet\nset [ find default-name=ether2 ] mtu=1400\n";
 

@@ -1,6 +1,6 @@
 //! Listings of a running router: what the host knows beside the configuration.
 
-use crate::support::{A4, Router, pings};
+use router_tests::support::{A4, Router, pings};
 
 #[test]
 fn listings_and_scripts_know_the_host() {

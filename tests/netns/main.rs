@@ -1,7 +1,6 @@
 //! Scenarios: the real `routerd` between real hosts, in network namespaces.
 
 mod change;
-mod firewall;
 mod firewall_time;
 mod forward;
 mod fragment;
@@ -12,5 +11,4 @@ mod oracle;
 mod refuse;
 mod rule_log;
 mod seeing;
-mod support;
 mod survive;

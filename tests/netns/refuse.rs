@@ -4,7 +4,7 @@ use std::{fs, process::Output};
 
 use lab::{Netns, routerctl};
 
-use crate::support::{BASE, Router};
+use router_tests::support::{BASE, Router};
 
 fn run(netns: &Netns, file: &std::path::Path) -> Output {
     let mut routerd = netns.command(lab::daemon::binary("routerd").unwrap());

@@ -1,6 +1,6 @@
 //! What rules log, as lines of the router's log.
 
-use crate::support::{B4, Router, eventually, pings};
+use router_tests::support::{B4, Router, eventually, pings};
 
 #[test]
 fn a_packet_that_a_rule_logs_is_a_line_of_the_log() {

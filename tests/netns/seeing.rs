@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lab::{HttpServer, ctl_json, http_get};
 
-use crate::support::{B4, B6, Router, eventually, pings, socket};
+use router_tests::support::{B4, B6, Router, eventually, pings, socket};
 
 const RULES: &str = "\
 /ip firewall filter

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use lab::UdpStream;
 use rustix::process::Signal;
 
-use crate::support::{BASE, Router, eventually, pings, socket};
+use router_tests::support::{BASE, Router, eventually, pings, socket};
 
 const TARGETS: [&str; 2] = ["198.51.100.2:5000", "[2001:db8:2::2]:5000"];
 

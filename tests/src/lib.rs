@@ -3,3 +3,4 @@
 //! A test that cannot run here calls `lab::skip!("reason")`; see the crate `lab`.
 
 pub mod packet;
+pub mod support;

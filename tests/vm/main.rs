@@ -3,9 +3,6 @@
 //! `cargo xtask test` starts it there with `ROUTERD_CARDS`, the MAC addresses of four cards: the first two are on
 //! one segment, the others on another.
 
-#[path = "../netns/support.rs"]
-#[expect(dead_code, reason = "made for the scenarios in namespaces, which use all of it")]
-mod support;
 mod unit;
 
 use std::{
@@ -18,7 +15,7 @@ use std::{
 use lab::{HttpServer, Lab, UdpStream, http_get};
 use rustix::fs::{FlockOperation, flock};
 
-use support::{B4, B6, Router, pings, sides, socket};
+use router_tests::support::{B4, B6, Router, pings, sides, socket};
 
 /// A router on cards.
 struct OnCards {

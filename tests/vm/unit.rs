@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::support::eventually;
+use router_tests::support::eventually;
 
 const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../router-user/systemd/routerd.service");
 const CONFIG: &str =

@@ -36,7 +36,8 @@ impl Program {
     }
 
     /// Whether it is run in the machine with this kernel: what speaks to the kernel in that with the oldest one
-    /// that is supported, the programs' own tests in every one.
+    /// that is supported, the programs' own tests in every one. Not the firewall's scenarios: in an emulated machine their
+    /// clients give up before the answer, and what they say of the firewall on other kernels the packet tables say too.
     pub fn needs_kernel(&self, kernel: &str) -> bool {
         let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
         match (package, target) {

@@ -5,7 +5,7 @@ use std::{fmt::Write, fs};
 use lab::routerctl;
 
 use super::{HOME, Talk, home};
-use crate::support::{B4, BASE, Router, pings};
+use router_tests::support::{B4, BASE, Router, pings};
 
 /// Applies the configuration with more lines; gives what was said where it was refused.
 fn refusal(router: &Router, more: &str) -> String {

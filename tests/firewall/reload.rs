@@ -5,7 +5,7 @@ use std::{fs, thread, time::Duration};
 use lab::{Bulk, Daemon, Delivery, UdpStream};
 
 use super::{HOME, Talk, home};
-use crate::support::{BASE, Router, eventually, socket};
+use router_tests::support::{BASE, Router, eventually, socket};
 
 const ROUNDS: u32 = 100;
 /// A connection that is forgotten would have to begin anew, and that is refused. A stream that nobody answers stays new.

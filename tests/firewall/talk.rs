@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::Router;
+use router_tests::support::Router;
 
 /// How long a packet may take before it counts as dropped.
 const LIMIT: Duration = Duration::from_millis(700);

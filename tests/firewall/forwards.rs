@@ -10,7 +10,7 @@ use std::{
 use lab::{DnsServer, HttpServer, Netns};
 
 use super::{ask, curl, home};
-use crate::support::{A4, B4, pings};
+use router_tests::support::{A4, B4, pings};
 
 const FORWARDS: &str = "\
 /ip firewall nat

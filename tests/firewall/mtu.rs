@@ -3,7 +3,7 @@
 use lab::HttpServer;
 
 use super::{curl, home};
-use crate::support::{Router, ping_text};
+use router_tests::support::{Router, ping_text};
 
 /// Another network behind `b`, whose link takes 1300 bytes.
 fn narrow(router: &Router) {

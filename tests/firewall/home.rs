@@ -5,7 +5,7 @@ use std::{io::ErrorKind, net::UdpSocket, process::Stdio, thread, time::Duration}
 use lab::{DnsServer, HttpServer, UdpStream, http_get};
 
 use super::{Talk, ask, curl, home, said};
-use crate::support::{B4, B6, Router, pings, socket};
+use router_tests::support::{B4, B6, Router, pings, socket};
 
 fn both(label: &str, more: &str, scenario: impl Fn(&Router)) {
     for mode in ["xdp", "tc"] {

@@ -11,7 +11,7 @@ mod talk;
 use lab::Netns;
 use talk::Talk;
 
-use crate::support::Router;
+use router_tests::support::Router;
 
 /// A home router: what belongs to a connection passes, the local network may go out behind the router's address,
 /// from outside comes what is forwarded and nothing else.
