@@ -10,7 +10,9 @@ use crate::flow;
 use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
-use crate::stage::{facts, fragment, icmp_error, nat, related, route, source, tcp_reset, track, translate};
+use crate::stage::{
+    facts, fragment, icmp_error, nat, related, reroute, route, source, tcp_reset, track, translate,
+};
 use crate::trace;
 
 /// Set in what [`walk`] gives where the chain of headers is right.
@@ -189,6 +191,7 @@ pub mod tc {
         tc_route6() = route::learn6;
         tc_finish(exit) = finish::run;
     ; way
+        tc_reroute() = reroute::find;
         tc_send() = emit::send;
         tc_send_translated() = emit::send_translated;
         tc_reset_prepare4() = tcp_reset::prepare4;

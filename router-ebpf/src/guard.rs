@@ -80,7 +80,7 @@ pub fn resume(packet: SkbPacket) -> i32 {
     let Some(s) = maps::state(SkbPacket::SCRATCH) else { return SkbPacket::DROP };
     packet.pull(s.l2_bytes + router_common::wire::ipv6::HEADER_BYTES);
     match firewall::output(packet, s) {
-        Ok(()) => packet.pass(),
+        Ok(action) => action,
         Err(exit) => {
             count::dropped(packet, s, exit.reason());
             SkbPacket::DROP

@@ -90,6 +90,12 @@ impl SkbPacket {
         unsafe { bpf_tail_call(self.skb.cast(), programs, 0) };
     }
 
+    /// See [`crate::stage::reroute`].
+    #[inline(always)]
+    pub fn reroute(self, s: &mut State, way: &mut Way) -> u32 {
+        global::tc_reroute(self.skb, s, way)
+    }
+
     /// tc egress: has the packet come in at the device that it was to leave by.
     #[inline(always)]
     pub fn turn_round(self) -> i32 {

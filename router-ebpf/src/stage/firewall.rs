@@ -18,7 +18,9 @@ use router_common::wire::ipv6::halves;
 use crate::maps;
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
-use crate::stage::{emit, route, rules, track};
+use crate::skb::SkbPacket;
+use crate::stage::emit::Way;
+use crate::stage::{emit, reroute, route, rules, track};
 use crate::trace::observe;
 use crate::{atomic, flow, global};
 
@@ -93,6 +95,7 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
         follows(s, 0)?;
     } else {
         filter(s, chain::FILTER_INPUT)?;
+        translate(s, chain::NAT_INPUT)?;
         store(s)?;
         if exit == Exit::host(Reason::LocalDelivery) {
             decide(s, decision::LOCAL)?;
@@ -115,8 +118,9 @@ fn follows(s: &mut State, ifindex: u32) -> Result<(), Exit> {
 
 /// What the host itself sends, on its way out of the port of [`Facts::out_ifindex`].
 #[inline(always)]
-pub fn output<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
-    let fate = sent(packet, s);
+pub fn output(packet: SkbPacket, s: &mut State) -> Result<i32, Exit> {
+    let mut way = Way::NONE;
+    let fate = sent(packet, s, &mut way);
     if scratch(s)?.fragment.part == part::FIRST {
         global::fragment_note(s, Exit::pack(fate));
     }
@@ -124,12 +128,16 @@ pub fn output<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     if s.rewrite != 0 {
         Exit::unpack(packet.translate(s))?;
     }
-    Ok(())
+    if way.ifindex == 0 {
+        return Ok(packet.pass());
+    }
+    Ok(packet.send(&way)?)
 }
 
 #[inline(always)]
-fn sent<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+fn sent(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
     if begin(packet, s, true)? {
+        rerouted(packet, s, way)?;
         return store(s);
     }
     let facts = &mut scratch(s)?.facts;
@@ -137,10 +145,23 @@ fn sent<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     raw(s, chain::RAW_OUTPUT)?;
     Exit::unpack(packet.track(s))?;
     tracked(s)?;
+    translate(s, chain::NAT_OUTPUT)?;
+    Exit::unpack(global::nat_redirected(s))?;
     filter(s, chain::FILTER_OUTPUT)?;
+    rerouted(packet, s, way)?;
     translate(s, chain::NAT_SRCNAT)?;
     scratch(s)?.work.status |= status::LOCAL;
     store(s)
+}
+
+/// Another destination than the host has meant: another route, and another port.
+#[inline(always)]
+fn rerouted(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
+    if reroute::is_moved(&scratch(s)?.work) {
+        Exit::unpack(packet.reroute(s, way))?;
+        walk(s)?.change(1 << dimension::OUT);
+    }
+    Ok(())
 }
 
 /// Learns what there is to know of the packet. True where it is a later fragment, which fares as its first has.
@@ -251,7 +272,9 @@ fn translate(s: &mut State, chain: u32) -> Result<(), Exit> {
     let after = walk(s)?;
     (after.flags, after.counted_len) = (flags, counted);
     match verdict {
-        verdict::NAT if chain == chain::NAT_DSTNAT => Exit::unpack(global::nat_destination(s)),
+        verdict::NAT if matches!(chain, chain::NAT_DSTNAT | chain::NAT_OUTPUT) => {
+            Exit::unpack(global::nat_destination(s))
+        }
         verdict::NAT => Exit::unpack(global::nat_source(s)),
         verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
         _ => Ok(()),

@@ -9,6 +9,7 @@ pub mod handover;
 pub mod icmp_error;
 pub mod nat;
 pub mod related;
+pub mod reroute;
 pub mod route;
 pub mod rules;
 pub mod source;

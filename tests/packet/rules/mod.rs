@@ -16,6 +16,8 @@ mod jump;
 mod limit;
 mod log;
 mod mark;
+mod nat_input;
+mod nat_output;
 mod notrack;
 mod packet_size;
 mod passthrough;
@@ -27,7 +29,7 @@ mod tcp_flags;
 mod ttl;
 
 use router_common::maps::flow::{Tracking, tracking};
-use router_tests::packet::{Frame, Hook, Rig, Segment};
+use router_tests::packet::{Frame, Hook, Rig, Segment, settings};
 
 use crate::lab::{from_host1, router};
 

@@ -100,6 +100,20 @@ fn nat(place: &Place<'_>, item: &Item, action: &str) -> Result<Nat, Fault> {
         let names = if chains == source { "srcnat or input" } else { "dstnat or output" };
         return Err(Fault::Error(format!("failure: {action} action must be in {names} chain")));
     }
+    match (kind, place.number) {
+        (nat_kind::REDIRECT, Some(chain::NAT_OUTPUT)) => {
+            return Err(Fault::Gap(
+                "action=redirect in chain=output (what the host sends to itself stays on its loopback, which is never processed)"
+                    .to_owned(),
+            ));
+        }
+        (nat_kind::MASQUERADE, Some(chain::NAT_INPUT)) => {
+            return Err(Fault::Gap(
+                "action=masquerade in chain=input (no interface is left by; use src-nat)".to_owned(),
+            ));
+        }
+        _ => {}
+    }
     let mut nat = Nat { kind, ..Nat::default() };
     let invalid = |name: &str| Fault::Error(format!("invalid value for argument {name}"));
     let property = if place.v6 { "to-address" } else { "to-addresses" };

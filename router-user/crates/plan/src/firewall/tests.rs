@@ -231,6 +231,22 @@ fn actions_of_nat_carry_their_parameters() {
 }
 
 #[test]
+fn nat_of_the_host_itself_names_what_it_cannot_do() {
+    let desired = plan(
+        "/ip firewall nat\nadd chain=output action=dst-nat to-addresses=192.0.2.1\n\
+         add chain=input action=src-nat to-addresses=192.0.2.1\n\
+         add chain=output action=redirect protocol=tcp to-ports=80\nadd chain=input action=masquerade",
+    );
+    for chain in [chain::NAT_OUTPUT, chain::NAT_INPUT] {
+        assert_eq!(desired.firewall.v4.chains[chain as usize].rules.len(), 1);
+    }
+    let gaps: Vec<&str> = desired.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    let [redirect, masquerade] = gaps[..] else { panic!("{gaps:?}") };
+    assert!(redirect.starts_with("action=redirect in chain=output"), "{redirect}");
+    assert!(masquerade.starts_with("action=masquerade in chain=input"), "{masquerade}");
+}
+
+#[test]
 fn an_ipsec_policy_of_none_holds_where_there_is_no_ipsec() {
     const RULES: &str = "/ip firewall filter add chain=forward ipsec-policy=out,none\n\
         /ip firewall filter add chain=forward ipsec-policy=in,ipsec\n";
