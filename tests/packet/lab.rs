@@ -1,6 +1,6 @@
 //! The router that all tables speak of.
 
-use router_common::maps::port::port_flag;
+use router_common::maps::port::{Port, port_flag};
 use router_tests::packet::{Frame, Rig, on, port};
 
 pub const ROUTER1: [u8; 6] = [2, 0, 0, 0, 1, 1];
@@ -64,10 +64,19 @@ neighbor add 2001:db8:a6::1 lladdr 02:00:00:00:05:02 dev ether5 nud permanent
 const BOTH: u32 = port_flag::FORWARD4 | port_flag::FORWARD6;
 
 pub fn router() -> Rig {
+    with(Rig::new)
+}
+
+/// As [`router`], with a table of so many buckets for the flows of IPv4.
+pub fn sized_router(flow_buckets: u32) -> Rig {
+    with(|setup, ports| Rig::sized(setup, ports, flow_buckets))
+}
+
+fn with(make: impl FnOnce(&str, &[(&str, Port)]) -> anyhow::Result<Rig>) -> Rig {
     lab::need_root!();
     let address6 = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address").octets();
     let flags = BOTH | port_flag::XDP_TX;
-    let mut rig = Rig::new(
+    let mut rig = make(
         SETUP,
         &[
             ("ether1", port(flags, ROUTER1, [192, 0, 2, 1], address6("2001:db8:1::1"))),

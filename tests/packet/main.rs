@@ -1,5 +1,7 @@
 //! Packet tables: configuration in, packet in; verdict, packet out and counters compared.
 
+mod concurrent;
+mod flood;
 mod forward;
 mod fragment;
 mod icmp_error;
@@ -7,5 +9,6 @@ mod lab;
 mod rules;
 mod trace;
 mod track;
+mod translate;
 mod verdict;
 mod verified;

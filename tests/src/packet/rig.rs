@@ -104,20 +104,26 @@ pub struct Rig {
     links: Vec<XdpLinkId>,
     ports: BTreeMap<String, u32>,
     cpu: usize,
+    /// Of IPv4.
+    flow_buckets: u32,
 }
 
 /// Loads the programs, but for those of the slow path: few tables need them.
-fn load() -> Result<Ebpf> {
+fn load(flow_buckets: u32) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
     let entries = u32::try_from(aya::util::nr_cpus().map_err(|(_, error)| error)?)? * route::ROUTE_SLOTS;
     for map in [route::ROUTES4, route::ROUTES6, route::SOURCES4, route::SOURCES6] {
         loader.map_max_entries(map, entries);
     }
-    for map in [flow::FLOWS4, flow::FLOWS6, flow::SIDES4, flow::SIDES6] {
-        loader.map_max_entries(map, FLOW_BUCKETS * flow::BUCKET_SLOTS);
-    }
-    for map in [flow::BUCKETS4, flow::BUCKETS6] {
-        loader.map_max_entries(map, FLOW_BUCKETS);
+    let tables = [
+        ([flow::FLOWS4, flow::SIDES4], flow::BUCKETS4, flow_buckets),
+        ([flow::FLOWS6, flow::SIDES6], flow::BUCKETS6, FLOW_BUCKETS),
+    ];
+    for (entries, places, buckets) in tables {
+        for map in entries {
+            loader.map_max_entries(map, buckets * flow::BUCKET_SLOTS);
+        }
+        loader.map_max_entries(places, buckets);
     }
     ensure!(!dataplane::object().is_empty(), "built without the data plane: run cargo xtask build");
     let mut ebpf = loader.load(dataplane::object())?;
@@ -138,6 +144,11 @@ impl Rig {
     /// Enters a new network namespace with this thread and loads the programs. `batch` is what `ip -batch` shall
     /// set up: routers' links are named `ether...`, all others speak no IPv6. `ports` are the managed ones, veths among it, by name.
     pub fn new(batch: &str, ports: &[(&str, Port)]) -> Result<Rig> {
+        Rig::sized(batch, ports, FLOW_BUCKETS)
+    }
+
+    /// As [`Rig::new`], with a table of so many buckets for the flows of IPv4.
+    pub fn sized(batch: &str, ports: &[(&str, Port)], flow_buckets: u32) -> Result<Rig> {
         // SAFETY: the file descriptor table stays shared; only this thread's namespace changes.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.context("unshare")?;
         let cpu = rustix::thread::sched_getcpu();
@@ -166,12 +177,15 @@ impl Rig {
             }
         }
         ip(&rest.join("\n"))?;
-        let idle = IDLE.lock().map_or(None, |mut idle| idle.pop());
+        let idle = match flow_buckets {
+            FLOW_BUCKETS => IDLE.lock().map_or(None, |mut idle| idle.pop()),
+            _ => None,
+        };
         let ebpf = match idle {
             Some(ebpf) => ebpf,
-            None => load()?,
+            None => load(flow_buckets)?,
         };
-        let mut rig = Rig { ebpf: Some(ebpf), links: Vec::new(), ports: BTreeMap::new(), cpu };
+        let mut rig = Rig { ebpf: Some(ebpf), links: Vec::new(), ports: BTreeMap::new(), cpu, flow_buckets };
         rig.set_settings(settings())?;
         for (index, (name, port)) in ports.iter().enumerate() {
             let ifindex = index_of(name)?;
@@ -192,7 +206,7 @@ impl Rig {
             control.route_epoch = 1;
             control.flags = flag::CACHE_ROUTES | flag::RECORD;
             control.flow_seed = 0x5eed;
-            control.flow_mask4 = FLOW_BUCKETS - 1;
+            control.flow_mask4 = flow_buckets - 1;
             control.flow_mask6 = FLOW_BUCKETS - 1;
         })?;
         Ok(rig)
@@ -585,6 +599,22 @@ impl Rig {
         Ok(Answer { action: result.return_value, reasons, egress, next_hop, frame: out, handover, mark })
     }
 
+    /// Runs XDP on a frame and looks at nothing but the verdict and the frame, which `out` holds then: for many packets,
+    /// and from any thread.
+    pub fn fire(&self, port: &str, frame: &[u8], out: &mut Vec<u8>) -> Result<u32> {
+        let md = xdp_md(frame.len() as u32, self.ifindex(port).context("no such port")?);
+        let program: &Xdp = self.ebpf()?.program("xdp_port").context("xdp_port")?.try_into()?;
+        out.resize(frame.len() + 512, 0);
+        let result = program.test_run(TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(out),
+            ctx_in: Some(&md),
+            ..TestRunOptions::default()
+        })?;
+        out.truncate(result.data_size_out as usize);
+        Ok(result.return_value)
+    }
+
     /// Instructions that the verifier went through, per program.
     pub fn verified_instructions(&self) -> Result<BTreeMap<String, u32>> {
         let mut counts = BTreeMap::new();
@@ -601,6 +631,9 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         let Some(mut ebpf) = self.ebpf.take() else { return };
+        if self.flow_buckets != FLOW_BUCKETS {
+            return;
+        }
         let mut give_back = || -> Result<()> {
             let program: &mut Xdp = ebpf.program_mut("xdp_port").context("xdp_port")?.try_into()?;
             for link in self.links.drain(..) {
