@@ -77,6 +77,22 @@ fn a_redirect_brings_the_lan_to_the_routers_own_services() {
     }
 }
 
+/// The host's way to 203.0.113.0/24 is by ether2; where NAT sends it, or where its client is, ether1.
+#[test]
+fn what_the_router_itself_sends_and_hears_is_translated_and_finds_its_port() {
+    const OWN: &str = "/ip firewall nat\n\
+        add action=dst-nat chain=output dst-address=203.0.113.80 dst-port=80 protocol=tcp to-addresses=192.0.2.2 to-ports=8080\n\
+        add action=src-nat chain=input dst-port=9005 protocol=tcp to-addresses=203.0.113.5\n\
+        /ip route add dst-address=203.0.113.0/24 gateway=198.51.100.2\n";
+    for mode in ["xdp", "tc"] {
+        let router = home(&format!("fwown{mode}"), mode, OWN);
+        let _web = HttpServer::start(router.a(), 8080, 1_000_000).unwrap();
+        assert_eq!(curl(router.netns(), "http://203.0.113.80/"), "1000000", "{mode}");
+        let seen = seen_as((router.netns(), 9005), router.a(), A4, "192.0.2.1:9005");
+        assert_eq!(seen.ip().to_string(), "203.0.113.5", "{mode}");
+    }
+}
+
 #[test]
 fn netmap_maps_a_prefix_both_ways() {
     const NETMAP: &str = "/ip firewall nat\n\
