@@ -136,21 +136,32 @@ pub fn hash6([a, b, c, d, e]: Key6, seed: u64) -> Place {
     Place(finish(mix(mix(mix(mix(mix(seed, a), b), c), d), e)))
 }
 
-/// The two buckets that may hold a key, and what tells it from most others there.
+/// The buckets that may hold a key, and what tells it from most others there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(pub u64);
 
-impl Place {
-    /// The bucket that is looked into first, before masking to the size of the table.
-    #[inline(always)]
-    pub fn first(self) -> u32 {
-        self.0 as u32
-    }
+/// Buckets that may hold a key.
+pub const CHOICES: u32 = 3;
+/// Buckets of a large table that are looked into first: 1 MB, which stays in the caches and needs few entries of the TLB.
+const NEAR: u32 = 1 << 14;
 
+/// How many buckets of a table of `mask + 1` are apart from the others and filled first: 0 in one that is hardly larger.
+#[inline(always)]
+pub fn near(mask: u32) -> u32 {
+    if mask >= 4 * NEAR { NEAR } else { 0 }
+}
+
+impl Place {
+    /// The buckets that may hold the key in a table of `mask + 1`. In a large one the first is [`near`], and the others
+    /// are asked where that is full.
     #[inline(always)]
-    pub fn second(self) -> u32 {
-        // Not the first one shifted: with small tables both would else be the same too often.
-        (self.0 >> 28) as u32 ^ 1
+    pub fn buckets(self, mask: u32) -> [u32; CHOICES as usize] {
+        let near = near(mask);
+        let first = if near == 0 { mask } else { NEAR - 1 };
+        let span = u64::from(mask.wrapping_add(1).wrapping_sub(near));
+        // The highest bits of 32 count, so the two have eight in common, and neither has any with the tag.
+        let among = |bits: u64| near.wrapping_add(((bits & 0xffff_ffff) * span >> 32) as u32);
+        [self.0 as u32 & first, among(self.0 >> 14), among(self.0 >> 24)]
     }
 
     /// 1 to 254: 0 says that a place is free, 255 that it is [`crate::maps::flow::FILLING`].
@@ -203,23 +214,28 @@ mod tests {
         }
     }
 
-    /// Of 65,536 neighbouring tuples in 16,384 buckets of 8 no bucket of the less full of the two overflows.
+    /// Inserted as the programs do, 84 % of all places are taken before a key finds none.
     #[test]
     fn neighbouring_tuples_spread() {
-        let buckets = 16384usize;
-        let mut load = vec![0u8; buckets];
-        for n in 0..65536 {
-            let place = hash4(tuple(n).key4(), 0x1234_5678_9abc_def0);
-            let (a, b) = (place.first() as usize % buckets, place.second() as usize % buckets);
-            let emptier = if load[a] <= load[b] { a } else { b };
-            load[emptier] += 1;
+        for buckets in [256, 16384u32, 1 << 17] {
+            let mut load = vec![0u8; buckets as usize];
+            let limit = if near(buckets - 1) == 0 { 8 } else { 16 };
+            for n in 0..(f64::from(buckets) * 16.0 * 0.84) as u32 {
+                let mut tuple = tuple(n);
+                tuple.dst[3] = (n >> 16) as u8;
+                let place = hash4(tuple.key4(), 0x1234_5678_9abc_def0);
+                let [first, a, b] = place.buckets(buckets - 1).map(|number| number as usize);
+                let emptier = if load[a] <= load[b] { a } else { b };
+                let bucket = if load[first] < limit { first } else { emptier };
+                load[bucket] += 1;
+                assert!(load[bucket] <= 16, "{buckets}: {n}");
+            }
         }
-        assert!(load.iter().all(|load| *load <= 8), "{:?}", load.iter().max());
         let tags: Vec<u32> = (0..65536).fold(vec![0; 256], |mut tags, n| {
             tags[usize::from(hash4(tuple(n).key4(), 7).tag())] += 1;
             tags
         });
         assert_eq!((tags[0], tags[255]), (0, 0));
-        assert!(tags[1..255].iter().all(|count| (128..512).contains(count)), "{tags:?}");
+        assert!(tags[1..255].iter().all(|count| (128..600).contains(count)), "{tags:?}");
     }
 }

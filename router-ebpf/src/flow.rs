@@ -3,10 +3,10 @@
 use core::mem::offset_of;
 
 use router_common::maps::flow::{
-    BUCKET_SLOTS, Bucket, Entry, FILLING, FIRST_SLOTS, Flow4, Flow6, KEY_MASK, NONE, Tracking, Unused,
-    lowest, silence, status, tagged,
+    BUCKET_SLOTS, Bucket, Entry, FILLING, Flow4, Flow6, KEY_MASK, NONE, Tracking, Unused, lowest, silence,
+    status, tagged,
 };
-use router_common::tuple::{Key4, Key6, Place, Tuple, hash4, hash6};
+use router_common::tuple::{CHOICES, Key4, Key6, Place, Tuple, hash4, hash6, near};
 
 use crate::pipeline::State;
 use crate::{atomic, global, maps};
@@ -109,7 +109,7 @@ const FAST_TRIES: u64 = 4;
 pub fn find(key: Key) -> u32 {
     let (seed, mask) = maps::flow_table(key.family);
     let place = key.place(seed);
-    for number in [place.first() & mask, place.second() & mask] {
+    for number in place.buckets(mask) {
         let index = find_in::<FAST_TRIES>(key, place.tag(), number, false);
         if index != NONE {
             return index;
@@ -148,17 +148,20 @@ pub mod sought {
     pub const INNER: u32 = 2;
     /// Added where an entry that is being written counts too.
     pub const BUSY: u32 = 4;
-    /// Added for the second of the two buckets.
-    pub const SECOND: u32 = 8;
+    /// Added once for the second of the three buckets, twice for the third.
+    pub const NEXT: u32 = 8;
 }
 
 /// The slow path's look-up of a tuple by the bits of [`sought`]: the entry of a live flow, or [`NONE`].
 #[inline(always)]
 pub fn search(s: &mut State, what: u32) -> u32 {
-    match global::flow_search(s, what) {
-        NONE => global::flow_search(s, what | sought::SECOND),
-        index => index,
+    for choice in 0..CHOICES {
+        let index = global::flow_search(s, what + choice * sought::NEXT);
+        if index != NONE {
+            return index;
+        }
     }
+    NONE
 }
 
 /// One bucket of [`search`].
@@ -174,8 +177,13 @@ pub fn search_bucket(s: &mut State, what: u32) -> u32 {
     let find = |key: Key| {
         let (seed, mask) = maps::flow_table(key.family);
         let place = key.place(seed);
-        let number = if what & sought::SECOND == 0 { place.first() } else { place.second() };
-        find_in::<{ BUCKET_SLOTS as u64 }>(key, place.tag(), number & mask, busy)
+        let [first, second, third] = place.buckets(mask);
+        let number = match what / sought::NEXT {
+            0 => first,
+            1 => second,
+            _ => third,
+        };
+        find_in::<{ BUCKET_SLOTS as u64 }>(key, place.tag(), number, busy)
     };
     // Each with a family that the compiler knows.
     if s.family == 4 { find(Key::v4(tuple.key4())) } else { find(Key::v6(tuple.key6())) }
@@ -288,10 +296,13 @@ pub fn claim(s: &mut State) -> u32 {
     let Some(key) = wanted(s) else { return refused::FULL };
     let (seed, mask) = maps::flow_table(s.family);
     let place = key.place(seed);
-    let (first, second) = (place.first() & mask, place.second() & mask);
-    let (Some(a), Some(b), Some(lock)) =
-        (maps::bucket(s.family, first), maps::bucket(s.family, second), maps::flow_lock(s.family, first))
-    else {
+    let [first, second, third] = place.buckets(mask);
+    let (Some(a), Some(b), Some(c), Some(lock)) = (
+        maps::bucket(s.family, first),
+        maps::bucket(s.family, second),
+        maps::bucket(s.family, third),
+        maps::flow_lock(s.family, first),
+    ) else {
         return refused::FULL;
     };
     let mut locked = false;
@@ -307,16 +318,17 @@ pub fn claim(s: &mut State) -> u32 {
     }
     let mut index = refused::TAKEN;
     if global::flow_known(s) == NONE {
-        let (in_first, in_second) = (free(a), free(b));
-        let first_will_do = in_first > BUCKET_SLOTS - FIRST_SLOTS || in_first >= in_second;
-        let (first, second) = if first_will_do { (first, second) } else { (second, first) };
+        let (emptier, fuller) = if free(b) >= free(c) { (second, third) } else { (third, second) };
+        // One of those apart is filled; else one is left half empty, so that few find all of theirs full.
+        let limit = if near(mask) == 0 { BUCKET_SLOTS / 2 } else { 0 };
+        let order = if free(a) > limit { [first, emptier, fuller] } else { [emptier, fuller, first] };
         index = refused::FULL;
-        // Each worth in both buckets: free places, then ended flows, then half-open ones.
-        for turn in 0..2 * (HALF_OPEN + 1) {
-            let number = if turn & 1 == 0 { first } else { second };
-            index = global::flow_take(s, number, turn / 2);
-            if index < refused::LEAST {
-                break;
+        'found: for displaces in [0, 1] {
+            for number in order {
+                index = global::flow_take(s, number, displaces);
+                if index < refused::LEAST {
+                    break 'found;
+                }
             }
         }
     }
@@ -350,11 +362,6 @@ pub fn expired(s: &mut State, index: u32) -> u32 {
     u32::from(is_expired(s.family, index, entry, s.now.tick, settings))
 }
 
-/// What a place may be taken from: nobody, a flow that has ended, a half-open one.
-const FREE: u32 = 0;
-const ENDED: u32 = 1;
-const HALF_OPEN: u32 = 2;
-
 /// How many places are free.
 #[inline(always)]
 fn free(bucket: *const Bucket) -> u32 {
@@ -364,14 +371,17 @@ fn free(bucket: *const Bucket) -> u32 {
     (pairs.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32
 }
 
-/// Takes a place in bucket `number` for the wanted key, and its entry, or gives [`refused::FULL`].
+/// Takes a place in bucket `number` for the wanted key, and its entry, or gives [`refused::FULL`]: a free place, or with
+/// `displaces` that of a flow that has ended, or of a half-open one.
 #[inline(always)]
-pub fn take(s: &mut State, number: u32, worth: u32) -> u32 {
+pub fn take(s: &mut State, number: u32, displaces: u32) -> u32 {
+    if displaces != 0 {
+        return displace(s, number);
+    }
     let Some(key) = wanted(s) else { return refused::FULL };
     let (seed, _) = maps::flow_table(s.family);
-    let tag = key.place(seed).tag();
     let Some(bucket) = maps::bucket(s.family, number) else { return refused::FULL };
-    if worth == FREE { settle(s, bucket, key, tag) } else { displace(s, bucket, key, tag, worth) }
+    settle(s, bucket, key, key.place(seed).tag())
 }
 
 /// Takes a free place and an unused entry.
@@ -419,41 +429,77 @@ fn reserve(bucket: *mut Bucket) -> Option<u32> {
     None
 }
 
-/// Takes the place and the entry of a flow that may go.
+/// What a flow is worth to an insert that finds no free place.
+const STAYS: u32 = 0;
+const ENDED: u32 = 1;
+const HALF_OPEN: u32 = 2;
+
 #[inline(always)]
-fn displace(s: &mut State, bucket: *mut Bucket, key: Key, tag: u8, worth: u32) -> u32 {
+fn displace(s: &mut State, number: u32) -> u32 {
+    let mut half_open = BUCKET_SLOTS;
     for place in 0..BUCKET_SLOTS {
-        if !is_settled(bucket, place) {
-            continue;
+        match global::flow_worth(s, number, place) {
+            ENDED => {
+                let index = global::flow_oust(s, number, place);
+                if index < refused::LEAST {
+                    return index;
+                }
+            }
+            HALF_OPEN if half_open == BUCKET_SLOTS => half_open = place,
+            _ => {}
         }
-        let index = entry_at(bucket, place);
-        let Some(entry) = maps::entry(s.family, index) else { continue };
-        let mut found = word(entry);
-        let may_go = life(found) == status::LIVE
-            && match worth {
-                ENDED => global::flow_expired(s, index) != 0,
-                _ => found as u32 & status::ASSURED == 0,
-            };
-        if may_go {
-            global::flow_end(s, index);
-            found = word(entry);
-        }
-        if life(found) != status::DYING || !seize(entry, found) {
-            continue;
-        }
-        // Before it was ours it may have been given back, and have been in another place since.
-        if !is_settled(bucket, place) || entry_at(bucket, place) != index {
-            abandon(entry);
-            continue;
-        }
-        write_key(index, key);
-        let (word, shift) = tag_of(bucket, place);
-        // SAFETY: the tags of a bucket. Nobody else changes this byte: the entry is ours. It is never 0 on the way.
-        unsafe { atomic::or(word, u64::from(FILLING) << shift) };
-        set_tag(bucket, place, tag);
-        return index;
     }
-    refused::FULL
+    if half_open == BUCKET_SLOTS { refused::FULL } else { global::flow_oust(s, number, half_open) }
+}
+
+/// [`ENDED`], [`HALF_OPEN`] or [`STAYS`].
+#[inline(always)]
+pub fn worth(s: &mut State, number: u32, place: u32) -> u32 {
+    let Some(bucket) = maps::bucket(s.family, number).filter(|bucket| is_settled(*bucket, place)) else {
+        return STAYS;
+    };
+    let (index, settings) = (entry_at(bucket, place), maps::tracking(s.now.generation));
+    let (Some(entry), Some(settings)) = (maps::entry(s.family, index), settings) else { return STAYS };
+    let found = word(entry);
+    match life(found) {
+        status::DYING => ENDED,
+        status::LIVE if is_expired(s.family, index, entry, s.now.tick, settings) => ENDED,
+        status::LIVE if found as u32 & status::ASSURED == 0 => HALF_OPEN,
+        _ => STAYS,
+    }
+}
+
+/// Takes the place and the entry of a flow that may go, or gives [`refused::FULL`].
+#[inline(always)]
+pub fn oust(s: &mut State, number: u32, place: u32) -> u32 {
+    let Some(key) = wanted(s) else { return refused::FULL };
+    let Some(bucket) = maps::bucket(s.family, number) else { return refused::FULL };
+    let index = entry_at(bucket, place);
+    let Some(entry) = maps::entry(s.family, index) else { return refused::FULL };
+    let mut found = word(entry);
+    if life(found) == status::LIVE {
+        // It may have been answered meanwhile.
+        if found as u32 & status::ASSURED != 0 && global::flow_expired(s, index) == 0 {
+            return refused::FULL;
+        }
+        global::flow_end(s, index);
+        found = word(entry);
+    }
+    if life(found) != status::DYING || !seize(entry, found) {
+        return refused::FULL;
+    }
+    // Before it was ours it may have been given back, and have been in another place since.
+    if !is_settled(bucket, place) || entry_at(bucket, place) != index {
+        abandon(entry);
+        return refused::FULL;
+    }
+    write_key(index, key);
+    let (seed, _) = maps::flow_table(s.family);
+    let (word, shift) = tag_of(bucket, place);
+    // SAFETY: the tags of a bucket. Nobody else changes this byte: the entry is ours. It is never 0 on the way.
+    unsafe { atomic::or(word, u64::from(FILLING) << shift) };
+    set_tag(bucket, place, key.place(seed).tag());
+    index
 }
 
 /// Whether a place has an entry.

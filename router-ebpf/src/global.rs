@@ -114,7 +114,9 @@ plain! {
     flow_claim() = flow::claim;
     flow_known() = flow::known;
     flow_search(what) = flow::search_bucket;
-    flow_take(number, worth) = flow::take;
+    flow_take(number, displaces) = flow::take;
+    flow_worth(number, place) = flow::worth;
+    flow_oust(number, place) = flow::oust;
     flow_unused() = flow::unused;
     flow_expired(index) = flow::expired;
     flow_end(index) = flow::end_at;

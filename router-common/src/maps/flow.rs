@@ -1,11 +1,11 @@
 //! The flow table: one entry per direction of each connection, in memory that user space reads as well.
 //!
-//! A key has a place in one of the two buckets that it names, sixteen to a bucket. A bucket's tags tell which of its
-//! places may be the key's, so that a look-up reads one line of tags and, nearly always, one entry. With sixteen, no
-//! insert into a table of a million entries is refused before 85 % of them are taken; with eight it would be 72 %.
+//! A key has a place in one of the three buckets that it names, sixteen to a bucket. A bucket's tags tell which of its
+//! places may be the key's, so that a look-up reads one line of tags and, nearly always, one entry.
 //!
-//! Entries are taken in order and the latest to be given back first, whatever their bucket: those in use stand close
-//! together, and the pages that a thousand connections need are few, however large the table is.
+//! What is in use stands close together, so that a thousand connections need few pages, however large the table is:
+//! entries are taken in order and the latest to be given back first, whatever their bucket, and in a large table the
+//! first of a key's buckets is one of a few that are filled before all others ([`crate::tuple::near`]).
 //!
 //! Only programs insert. User space ends an entry by one compare-exchange of its word, from live to dying. Whoever takes
 //! a dying entry, by another, owns it and its place: a program for another key, user space to give both back.
@@ -35,8 +35,6 @@ pub const BUCKET_SLOTS: u32 = 16;
 /// Entries of a table at most: a bucket has three bytes for the number of each.
 pub const ENTRIES_MAX: u32 = 1 << 24;
 pub const LOCKS_MAX: u32 = 2048;
-/// From so many on, the emptier one of two buckets is taken; below, the first, whose tags are read first.
-pub const FIRST_SLOTS: u32 = BUCKET_SLOTS / 2;
 /// No entry.
 pub const NONE: u32 = u32::MAX;
 

@@ -37,7 +37,7 @@ impl Places {
     /// Frees the place that has this entry, which the caller owns: nobody else changes it. False where none has.
     pub fn free(&self, place: Place, index: u32) -> bool {
         let mask = self.buckets.len() - 1;
-        [place.first() & mask, place.second() & mask].into_iter().any(|number| {
+        place.buckets(mask).into_iter().any(|number| {
             let Some(bucket) = self.buckets.read(number) else { return false };
             let found = (0..BUCKET_SLOTS)
                 .find(|at| bucket.tag(*at) == place.tag() && bucket.entry(*at) == Some(index));

@@ -59,10 +59,10 @@ fn a_connection_ends_when_both_directions_were_silent_for_its_timeout() {
     assert_eq!(table.word(3).unwrap() as u32 & status::LIFE, status::DYING, "there is no place to free");
 }
 
-/// Gives an entry a place in one of its key's two buckets.
-fn settle(table: &Table<Flow4>, index: u32, at: usize, in_second: bool) -> u32 {
+/// Gives an entry a place in one of its key's three buckets.
+fn settle(table: &Table<Flow4>, index: u32, at: usize, choice: usize) -> u32 {
     let place = table.flows.read(index).unwrap().place(SEED);
-    let number = (if in_second { place.second() } else { place.first() }) & (table.places.buckets.len() - 1);
+    let number = place.buckets(table.places.buckets.len() - 1)[choice];
     let mut bucket = table.places.buckets.read(number).unwrap();
     bucket.low[at] = index as u16;
     bucket.high[at] = (index >> 16) as u8;
@@ -77,8 +77,7 @@ fn what_has_ended_is_given_back_and_taken_again_last_first() {
     let mut table = table(1 << 17);
     connect(&table, 17, Class::Udp, [3, 0x1_0004], [100, 100]);
     connect(&table, TCP, Class::Established, [5, 6], [100, 100]);
-    let numbers =
-        [settle(&table, 3, 0, false), settle(&table, 0x1_0004, 15, true), settle(&table, 5, OTHER, false)];
+    let numbers = [settle(&table, 3, 0, 0), settle(&table, 0x1_0004, 15, 2), settle(&table, 5, OTHER, 1)];
     let tags = |table: &Table<Flow4>, number| table.places.buckets.read(number).unwrap().tags;
     let kept = tags(&table, numbers[2])[0] & 0xff << (8 * OTHER);
     // The answers' entry is looked at behind the one that ends it, in the same round.
@@ -99,7 +98,7 @@ fn what_has_ended_is_given_back_and_taken_again_last_first() {
 fn an_entry_in_a_bucket_that_is_full_of_others_like_it_is_told_from_them() {
     let table = table(64);
     connect(&table, 17, Class::Udp, [3, 40], [100, 100]);
-    let number = settle(&table, 3, 9, false);
+    let number = settle(&table, 3, 9, 0);
     let mut bucket = table.places.buckets.read(number).unwrap();
     let tag = bucket.tag(9);
     bucket.tags = [u64::from_ne_bytes([tag; 8]); 2];
