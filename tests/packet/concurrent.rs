@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use router_common::maps::flow::{Tracking, tracking};
-use router_tests::packet::Rig;
+use router_tests::packet::{Rig, Segment};
 
 use crate::lab::{from_host1, router};
 
@@ -69,4 +69,18 @@ fn two_cpus_never_give_out_one_port() {
     assert_eq!(all.len(), 2 * usize::from(ROUNDS), "each has its own");
     assert!(all.iter().all(|(address, _)| *address == [198, 51, 100, 1]));
     assert_eq!(rig.flows4().unwrap().len(), 4 * usize::from(ROUNDS));
+}
+
+#[test]
+fn one_connection_that_begins_on_two_cpus_is_one() {
+    let mut rig = masquerading();
+    let found = race(&rig, |_, round| {
+        let segment = Segment { source: 10_000 + round, destination: 80, seq: 1, ack: 0, flags: 2 };
+        from_host1().ip("192.0.2.2", "198.51.100.2").tcp(segment, 0).bytes()
+    });
+    for (round, [one, other]) in found.iter().enumerate() {
+        assert_eq!(one, other, "round {round}");
+        assert_eq!(one.0, [198, 51, 100, 1], "round {round}");
+    }
+    assert_eq!(rig.flows4().unwrap().len(), 2 * usize::from(ROUNDS));
 }

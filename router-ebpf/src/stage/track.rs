@@ -403,6 +403,11 @@ fn store(s: &mut State) -> Result<(), Exit> {
         // Another CPU was faster with a packet of the same connection: its decision holds for both.
         if original == refused::TAKEN {
             let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
+            let entry = maps::entry(s.family, work.partner).ok_or(Reason::Internal)?;
+            // What it is still writing says nothing yet.
+            if flow::life(flow::word(entry)) != status::LIVE {
+                return Err(refusal(refused::BUSY));
+            }
             work.flags = work.flags & !work::NEW | work::UNCACHEABLE;
             leaves(s.family, work.partner, &mut work.leaves);
             return Ok(());
