@@ -392,28 +392,23 @@ pub fn commit(s: &mut State) -> u32 {
 
 #[inline(always)]
 fn store(s: &mut State) -> Result<(), Exit> {
-    let reply = reserve(s)?;
     let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
     work.key = work.came;
+    // Until it lives it keeps other CPUs from beginning the same connection.
     let original = global::flow_claim(s);
+    if original == refused::TAKEN {
+        return join(s);
+    }
     if original >= refused::LEAST {
-        if let Some(entry) = maps::entry(s.family, reply) {
-            flow::abandon(entry);
-        }
-        // Another CPU was faster with a packet of the same connection: its decision holds for both.
-        if original == refused::TAKEN {
-            let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
-            let entry = maps::entry(s.family, work.partner).ok_or(Reason::Internal)?;
-            // What it is still writing says nothing yet.
-            if flow::life(flow::word(entry)) != status::LIVE {
-                return Err(refusal(refused::BUSY));
-            }
-            work.flags = work.flags & !work::NEW | work::UNCACHEABLE;
-            leaves(s.family, work.partner, &mut work.leaves);
-            return Ok(());
-        }
         return Err(refusal(original));
     }
+    let reply = match reserve(s) {
+        Ok(reply) => reply,
+        Err(exit) => {
+            flow::abandon(maps::entry(s.family, original).ok_or(Reason::Internal)?);
+            return Err(exit);
+        }
+    };
     let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
     let rewrite = if work.leaves.is_same(&work.came) { 0 } else { status::REWRITE };
     work.status |= rewrite;
@@ -429,6 +424,20 @@ fn store(s: &mut State) -> Result<(), Exit> {
     work.index = original;
     work.partner = reply;
     work.word = maps::entry(s.family, original).map_or(0, |entry| flow::word(entry));
+    Ok(())
+}
+
+/// Another CPU was faster with a packet of the same connection: its decision holds for both.
+#[inline(always)]
+fn join(s: &mut State) -> Result<(), Exit> {
+    let work = &mut maps::scratch(s.scratch).ok_or(Reason::Internal)?.work;
+    let entry = maps::entry(s.family, work.partner).ok_or(Reason::Internal)?;
+    // What it is still writing says nothing yet.
+    if flow::life(flow::word(entry)) != status::LIVE {
+        return Err(refusal(refused::BUSY));
+    }
+    work.flags = work.flags & !work::NEW | work::UNCACHEABLE;
+    leaves(s.family, work.partner, &mut work.leaves);
     Ok(())
 }
 
