@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    io::{ErrorKind, Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::Path,
     process::ExitCode,
     thread,
@@ -26,6 +27,8 @@ const PINGS: u32 = 5;
 /// UDP stream: packets a second, for this long.
 const RATE: u32 = 2000;
 const STREAM: Duration = Duration::from_secs(2);
+/// How long a connection may take; a packet that has not come by then was dropped.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Args, Clone)]
 pub struct Options {
@@ -81,32 +84,53 @@ struct Paths {
     dropped: BTreeMap<String, u64>,
 }
 
+/// What the router is to do with the packets of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// Forwarded, most of them by XDP.
+    Transit,
+    /// Answered by the host.
+    Host,
+    /// Dropped by a rule.
+    FilterDrop,
+}
+
 fn rows(lab: &Lab) -> Result<Vec<Row>> {
-    let _server = ::lab::HttpServer::start(lab.on("wan"), 80, DOCUMENT)?;
+    use Expected::{FilterDrop, Host, Transit};
+
+    let serve = |role| ::lab::HttpServer::start(lab.on(role), 80, DOCUMENT);
+    let _servers = (serve("wan")?, serve("lan2")?);
     let (wan, lan1, lan2) = (lab.on("wan"), lab.on("lan1"), lab.on("lan2"));
     let mut rows = Vec::new();
-    let mut row = |what: &str, transit: bool, attempt: &dyn Fn() -> Result<String>| -> Result<()> {
+    let mut row = |what: &str, expected: Expected, attempt: &dyn Fn() -> Result<String>| -> Result<()> {
         signal::check()?;
         shell::step(what);
         let before = Paths::read(&lab.router)?;
         let mut outcome = attempt().map_err(|error| format!("{error:#}"));
         signal::check()?;
         let paths = Paths::read(&lab.router)?.since(&before);
-        if transit && outcome.is_ok() && paths.xdp <= paths.host {
+        if expected == Transit && outcome.is_ok() && paths.xdp <= paths.host {
             outcome = Err("it arrived, but most of it not by XDP".to_owned());
+        }
+        if expected == FilterDrop && outcome.is_ok() && !paths.dropped.contains_key("filter-drop") {
+            outcome = Err("it did not arrive, but no rule dropped it".to_owned());
         }
         rows.push(Row { what: what.to_owned(), outcome, paths });
         Ok(())
     };
-    row("ping LAN1 to the WAN", true, &|| pings(lan1, "203.0.113.1"))?;
-    row("ping LAN1 to LAN2", true, &|| pings(lan1, "192.168.2.100"))?;
-    row("ping6 LAN1 to the WAN", true, &|| pings(lan1, "2001:db8:ffff::80"))?;
-    row("ping6 LAN2 to LAN1", true, &|| pings(lan2, "2001:db8:1::100"))?;
-    row("HTTP LAN1 to the WAN", true, &|| fetch(lan1, "198.51.100.80:80"))?;
-    row("HTTP over IPv6 LAN2 to the WAN", true, &|| fetch(lan2, "[2001:db8:ffff::80]:80"))?;
-    row("UDP stream LAN1 to the WAN", true, &|| stream(lan1, wan, "198.51.100.80:5000"))?;
-    row("UDP stream over IPv6 LAN1 to LAN2", true, &|| stream(lan1, lan2, "[2001:db8:2::100]:5000"))?;
-    row("ping LAN1 to the router itself", false, &|| pings(lan1, "192.168.1.1"))?;
+    row("ping LAN1 to the WAN", Transit, &|| pings(lan1, "203.0.113.1"))?;
+    row("ping LAN1 to LAN2", Transit, &|| pings(lan1, "192.168.2.100"))?;
+    row("ping6 LAN1 to the WAN", Transit, &|| pings(lan1, "2001:db8:ffff::80"))?;
+    row("ping6 LAN2 to LAN1", Transit, &|| pings(lan2, "2001:db8:1::100"))?;
+    row("HTTP LAN1 to the WAN", Transit, &|| fetch(lan1, "198.51.100.80:80"))?;
+    row("HTTP over IPv6 LAN2 to the WAN", Transit, &|| fetch(lan2, "[2001:db8:ffff::80]:80"))?;
+    row("UDP stream LAN1 to the WAN", Transit, &|| stream(lan1, wan, "198.51.100.80:5000"))?;
+    row("UDP stream over IPv6 LAN1 to LAN2", Transit, &|| stream(lan1, lan2, "[2001:db8:2::100]:5000"))?;
+    row("connection LAN1 to the WAN, masqueraded", Transit, &|| masqueraded(lan1, wan, "203.0.113.1:7000"))?;
+    row("HTTP WAN to LAN2, port forwarded", Transit, &|| fetch(wan, "203.0.113.2:8080"))?;
+    row("UDP over IPv6 WAN to LAN1, unasked", FilterDrop, &|| dropped(wan, lan1, "[2001:db8:1::100]:7000"))?;
+    row("UDP WAN to the router, unasked", FilterDrop, &|| dropped(wan, &lab.router, "203.0.113.2:7000"))?;
+    row("ping LAN1 to the router itself", Host, &|| pings(lan1, "192.168.1.1"))?;
     Ok(rows)
 }
 
@@ -140,6 +164,46 @@ fn stream(from: &Netns, to: &Netns, target: &str) -> Result<String> {
         bail!("{} of {} lost, {} doubled", delivery.lost(), delivery.sent, delivery.duplicated);
     }
     Ok(format!("{} of {} arrived", delivery.received, delivery.sent))
+}
+
+/// Speaks over one connection; the server has to see the router's address, to which alone it knows a way.
+fn masqueraded(from: &Netns, to: &Netns, server: &str) -> Result<String> {
+    const ROUTER: &str = "203.0.113.2";
+    let server: SocketAddr = server.parse()?;
+    let listener = to.enter(|| TcpListener::bind(server))?.with_context(|| format!("listen on {server}"))?;
+    let client = from.enter(|| TcpStream::connect_timeout(&server, PATIENCE))?;
+    let mut client = client.with_context(|| format!("connect to {server}"))?;
+    let (mut accepted, peer) = listener.accept()?;
+    client.set_read_timeout(Some(PATIENCE))?;
+    accepted.set_read_timeout(Some(PATIENCE))?;
+    for _ in 0..10 {
+        client.write_all(b"hello")?;
+        accepted.read_exact(&mut [0; 5]).context("wait for the client")?;
+        accepted.write_all(b"hello")?;
+        client.read_exact(&mut [0; 5]).context("wait for the server")?;
+    }
+    let own = client.local_addr()?;
+    if peer.ip() != ROUTER.parse::<IpAddr>()? {
+        bail!("the WAN sees {peer}");
+    }
+    Ok(format!("{own} is seen as {peer}"))
+}
+
+/// Sends one packet, which must not arrive.
+fn dropped(from: &Netns, to: &Netns, target: &str) -> Result<String> {
+    let target: SocketAddr = target.parse()?;
+    let receiver = to.enter(|| UdpSocket::bind(target))?.with_context(|| format!("listen on {target}"))?;
+    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let sender = from.enter(|| UdpSocket::bind(any))?.context("open the sender's socket")?;
+    sender.send_to(b"hello", target).with_context(|| format!("send to {target}"))?;
+    receiver.set_read_timeout(Some(PATIENCE / 4))?;
+    match receiver.recv_from(&mut [0; 16]) {
+        Ok((_, source)) => bail!("it arrived, from {source}"),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Ok("dropped, as it should be".to_owned())
+        }
+        Err(error) => Err(error).context("wait for the packet"),
+    }
 }
 
 impl Paths {

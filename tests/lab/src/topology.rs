@@ -114,8 +114,7 @@ pub fn office(prefix: Option<&str>) -> Result<Lab> {
             // The Internet behind the provider.
             "addr add 198.51.100.80/32 dev lo",
             "addr add 2001:db8:ffff::80/128 dev lo nodad",
-            // No address is translated yet, so the provider's side needs the way back.
-            "route add 192.168.0.0/16 via 203.0.113.2",
+            // The office's IPv4 addresses are nobody's out there: only what the router translates is answered.
             "route add 2001:db8:1::/64 via 2001:db8:3::2",
             "route add 2001:db8:2::/64 via 2001:db8:3::2",
         ],
@@ -132,6 +131,8 @@ pub fn office(prefix: Option<&str>) -> Result<Lab> {
             ],
         )?;
     }
+    // The web server that the configuration forwards a port to.
+    lab.on("lan2").ip("addr add 192.168.2.10/24 dev eth0")?;
     // What comes over a wire has its checksums; a veth's sender leaves them out, and XDP leaves such frames to tc.
     for host in lab.hosts() {
         host.netns.run("ethtool -K eth0 tx off")?;
