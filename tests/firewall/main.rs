@@ -1,6 +1,7 @@
 //! The firewall under real clients: `a` is the local network's host, `b` the Internet's, which knows no way to `a`.
 
 mod bad;
+mod counted;
 mod forwards;
 mod home;
 mod mtu;

@@ -1,13 +1,12 @@
 //! Rules change while connections stand.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, process::Stdio, thread, time::Duration};
 
 use lab::{Bulk, Daemon, Delivery, UdpStream};
 
 use super::{HOME, Talk, home};
 use router_tests::support::{BASE, Router, eventually, socket};
 
-const ROUNDS: u32 = 100;
 /// A connection that is forgotten would have to begin anew, and that is refused. A stream that nobody answers stays new.
 const NOTHING_NEW: &str = "\
 /ip firewall filter
@@ -74,28 +73,73 @@ impl Load {
     }
 }
 
-#[test]
-fn a_hundred_reloads_lose_nothing_and_forget_no_connection() {
-    let router = home("fwrel", "xdp", "");
+/// Applies a file with a few rules in front of those that matter, so that every index moves.
+fn apply(router: &Router, filter: &str, round: u32) {
+    let more = (0..round % 5).fold(String::new(), |text, rule| {
+        text + &format!(
+            "add action=drop chain=forward dst-port={} place-before=0 protocol=tcp\n",
+            7000 + rule
+        )
+    });
+    router.write(&format!("{BASE}{HOME}{filter}/ip firewall filter\n{more}"));
+    router.ctl(&["apply", router.file().to_str().unwrap()]);
+}
+
+fn reload_under_load(label: &str, mode: &str, rounds: u32) {
+    let router = home(label, mode, "");
     let load = Load::start(&router);
     let closed = NOTHING_NEW.replace(" disabled=yes", "");
-    for round in 0..ROUNDS {
-        // Rules before and after those that matter, so that every index moves.
-        let more = (0..round % 5).fold(String::new(), |text, rule| {
-            text + &format!(
-                "add action=drop chain=forward dst-port={} place-before=0 protocol=tcp\n",
-                7000 + rule
-            )
-        });
-        let text = format!("{BASE}{HOME}{closed}/ip firewall filter\n{more}");
-        fs::write(router.file(), text).unwrap();
-        router.ctl(&["apply", router.file().to_str().unwrap()]);
+    for round in 0..rounds {
+        apply(&router, &closed, round);
         load.keep_talking();
     }
     let delivered = load.assert_whole(&router);
-    assert!(delivered.iter().all(|delivery| delivery.received > u64::from(ROUNDS)), "{delivered:?}");
+    assert!(delivered.iter().all(|delivery| delivery.received > u64::from(rounds)), "{delivered:?}");
     // And the new policy is in force.
     assert!(!Talk::new(&router).passes());
+}
+
+#[test]
+fn a_hundred_reloads_lose_nothing_and_forget_no_connection() {
+    reload_under_load("fwrel", "xdp", 100);
+}
+
+#[test]
+fn reloads_lose_nothing_on_ports_without_xdp() {
+    reload_under_load("fwreltc", "tc", 25);
+}
+
+/// As fast as it goes: what links lose then, TCP sends again. What was sent and is not received stands in a socket.
+#[test]
+fn iperf3_runs_through_reloads() {
+    const IN_SOCKETS: f64 = 16e6;
+    if lab::daemon::installed("iperf3").is_none() {
+        lab::skip!("iperf3 is not installed");
+    }
+    for mode in ["xdp", "tc"] {
+        let router = home(&format!("fwiprf{mode}"), mode, "");
+        let start = |netns: &lab::Netns, options: &str| {
+            let mut command = netns.command("iperf3");
+            command.args(options.split(' ')).stdout(Stdio::piped()).spawn().unwrap()
+        };
+        let mut server = start(router.b(), "-s -1");
+        thread::sleep(Duration::from_millis(300));
+        let mut client = start(router.a(), "-c 198.51.100.2 -t 5 -J");
+        let mut rounds = 0;
+        while client.try_wait().unwrap().is_none() {
+            apply(&router, "", rounds);
+            rounds += 1;
+        }
+        let report = client.wait_with_output().unwrap().stdout;
+        server.kill().unwrap();
+        server.wait().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        assert!(report["error"].is_null(), "{mode}: {}", report["error"]);
+        let [sent, received] =
+            ["sum_sent", "sum_received"].map(|sum| report["end"][sum]["bytes"].as_f64().unwrap());
+        assert!(received > 1e6 && sent - received < IN_SOCKETS, "{mode}: {received} of {sent}");
+        assert!(rounds > 3, "{mode}: {rounds} reloads");
+    }
 }
 
 #[test]
