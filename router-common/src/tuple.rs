@@ -160,7 +160,7 @@ impl Place {
         let first = if near == 0 { mask } else { NEAR - 1 };
         let span = u64::from(mask.wrapping_add(1).wrapping_sub(near));
         // The highest bits of 32 count, so the two have eight in common, and neither has any with the tag.
-        let among = |bits: u64| near.wrapping_add(((bits & 0xffff_ffff) * span >> 32) as u32);
+        let among = |bits: u64| near.wrapping_add((((bits & 0xffff_ffff) * span) >> 32) as u32);
         [self.0 as u32 & first, among(self.0 >> 14), among(self.0 >> 24)]
     }
 
