@@ -1,6 +1,7 @@
 //! Packet tables: configuration in, packet in; verdict, packet out and counters compared.
 
 mod concurrent;
+mod decisions;
 mod flood;
 mod forward;
 mod fragment;

@@ -461,8 +461,6 @@ fn unfinished_checksums_go_up_untouched() {
 const UNREACHED: &[(Reason, &str)] = &[
     (Reason::NoHeadroom, "a test run's frame has 256 bytes of headroom"),
     (Reason::FlowTableBusy, "another CPU would have to hold a bucket's lock meanwhile"),
-    (Reason::NatExhausted, "not yet in a table"),
-    (Reason::NatNoAddress, "not yet in a table"),
     (Reason::RuleError, "the compiler makes no such image"),
     (Reason::Internal, "for what cannot happen: a map without its entries, a FIB answer without a meaning"),
 ];
@@ -476,6 +474,7 @@ fn every_reason_is_reached() {
         include_str!("fragment.rs"),
         include_str!("icmp_error.rs"),
         include_str!("track.rs"),
+        include_str!("translate.rs"),
         include_str!("rules/accept.rs"),
     ]
     .concat();

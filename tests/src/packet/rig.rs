@@ -401,6 +401,19 @@ impl Rig {
         Ok(flows.filter(|flow| is_live(flow.entry.word)).collect())
     }
 
+    /// Changes the IPv4 flows that live.
+    pub fn change_flows4(&mut self, change: impl Fn(&mut Flow4)) -> Result<()> {
+        let mut map = self.array::<Flow4Pod>(flow::FLOWS4)?;
+        for index in 0..map.len() {
+            let mut flow = map.get(&index, 0)?;
+            if is_live(flow.0.entry.word) {
+                change(&mut flow.0);
+                map.set(index, flow, 0)?;
+            }
+        }
+        Ok(())
+    }
+
     pub fn flows6(&mut self) -> Result<Vec<Flow6>> {
         let map = self.array::<Flow6Pod>(flow::FLOWS6)?;
         let flows = map.iter().collect::<Result<Vec<_>, _>>()?.into_iter().map(|pod| pod.0);
