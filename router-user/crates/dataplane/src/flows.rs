@@ -193,6 +193,13 @@ fn whole<F: Flow>(table: &Mapped<F>, index: u32) -> Option<F> {
     (is_live(after) && version(after) == version(before)).then_some(flow)
 }
 
+/// Whether the entry still has the life that the word tells of.
+fn is_alive<F: Flow>(table: &Mapped<F>, index: u32, word: u64) -> bool {
+    fence(Ordering::Acquire);
+    let now = table.long(index, F::WORD).map_or(0, |word| word.load(Ordering::Relaxed));
+    is_live(now) && version(now) == version(word)
+}
+
 /// What the entries of a table are measured by.
 struct Now<'t> {
     tick: u32,
@@ -238,6 +245,10 @@ fn connection<F: Flow>(table: &Mapped<F>, now: &Now<'_>, index: u32) -> Option<C
     }
     let original = flow.read();
     let partner = whole(table, original.entry.partner).filter(|partner| partner.entry().partner == index);
+    // Both may have become those of another connection in between.
+    if !is_alive(table, index, word) {
+        return None;
+    }
     let reply = partner.map(|partner| partner.read());
     let silent =
         reply.iter().map(|reply| now.silent(&reply.entry)).fold(now.silent(&original.entry), u32::min);
@@ -322,5 +333,108 @@ impl Dataplane {
     pub fn end_connection(&mut self, id: ConnectionId) -> bool {
         let maps = &self.inspector.maps;
         if id.is_v6 { end(&maps.flows6, id) } else { end(&maps.flows4, id) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use router_common::conntrack::timeout::{Class, Timeouts};
+
+    use super::*;
+
+    const TICK: u32 = 1000;
+
+    /// As programs do: out of its last life, busy, filled in, alive.
+    fn begin_life(table: &Mapped<Flow4>, index: u32, fill: impl FnOnce(&mut Flow4), bits: u32) {
+        let word = table.long(index, Flow4::WORD).unwrap();
+        let busy = (version(word.load(Ordering::SeqCst)).wrapping_add(1) as u64) << status::VERSION_SHIFT
+            | u64::from(status::BUSY);
+        word.store(busy, Ordering::SeqCst);
+        let mut flow = Flow4::default();
+        fill(&mut flow);
+        (flow.entry.word, flow.entry.last_tick) = (busy, TICK);
+        table.write(index, &flow);
+        let class = (Class::Established as u32) << status::TIMEOUT_SHIFT;
+        let life = u64::from(status::LIVE ^ status::BUSY | class | bits);
+        word.store(busy ^ life, Ordering::SeqCst);
+    }
+
+    fn end_life(table: &Mapped<Flow4>, index: u32) {
+        let word = table.long(index, Flow4::WORD).unwrap();
+        word.fetch_xor(u64::from(status::LIVE ^ status::DYING), Ordering::SeqCst);
+    }
+
+    /// Everything of a connection says the same number; its answers' entry lives before its own.
+    fn connect(table: &Mapped<Flow4>, [original, reply]: [u32; 2], number: u32) {
+        let addresses = u64::from(number) << 32 | u64::from(number);
+        let fill = |partner: u32| {
+            move |flow: &mut Flow4| {
+                flow.key = [addresses, u64::from(number)];
+                flow.entry.partner = partner;
+                flow.entry.packets = number;
+                flow.entry.bytes = u64::from(number);
+                flow.decision.path = number as u16;
+            }
+        };
+        begin_life(table, reply, fill(original), status::REPLY);
+        begin_life(table, original, fill(reply), 0);
+    }
+
+    /// Ends the writer however the reader ends.
+    struct Done<'f>(&'f AtomicBool);
+
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What is printed is one connection: never half of it and half of that which came after it.
+    #[test]
+    fn a_reader_sees_whole_connections_while_their_entries_are_used_again() {
+        const READS: u32 = 100_000;
+        const CONNECTIONS: usize = 300;
+        const PLACES: [u32; 2] = [3, 1];
+        let table: Mapped<Flow4> = Mapped::anonymous(4);
+        let tracking = Tracking { timeouts: Timeouts::default(), ..Tracking::default() };
+        let now = Now { tick: TICK, generation: 1, tracking: &tracking };
+        let done = AtomicBool::new(false);
+        let (mut reads, mut numbers) = (0, BTreeSet::new());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut number = 0;
+                while !done.load(Ordering::Relaxed) {
+                    number += 1;
+                    connect(&table, PLACES, number);
+                    // Some live for as long as a look takes, some for less.
+                    for _ in 0..number % 512 {
+                        std::hint::spin_loop();
+                    }
+                    for index in PLACES {
+                        end_life(&table, index);
+                    }
+                }
+            });
+            let _done = Done(&done);
+            while reads < READS || numbers.len() < CONNECTIONS {
+                reads += 1;
+                let found = PLACES.map(|index| connection(&table, &now, index));
+                assert!(found[1].is_none(), "answers are no connection: {found:?}");
+                let Some(found) = &found[0] else { continue };
+                let number = found.original.count.packets;
+                numbers.insert(number);
+                for way in [Some(&found.original), found.reply.as_ref()].into_iter().flatten() {
+                    let IpAddr::V4(src) = way.src else { panic!("{way:?}") };
+                    assert_eq!(way.src, way.dst, "{found:?}");
+                    assert_eq!(u64::from(u32::from_ne_bytes(src.octets())), number, "{found:?}");
+                    assert_eq!((way.count.packets, way.count.bytes), (number, number), "{found:?}");
+                    assert_eq!(way.src_port, (number as u16).swap_bytes(), "{found:?}");
+                }
+            }
+        });
     }
 }
