@@ -21,7 +21,7 @@ use router_common::maps::{
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
     rule::{
         DST_LIMITS_MAX, DstLimitKey, EPOCHS_MAX, LISTED_MAX, Listed, ListedKey, PATHS_MAX, PathKey,
-        RULE_LOG_BYTES, RULE_SLOTS, RuleScratch,
+        RULE_LOG_BYTES, RULE_SLOTS, RuleScratch, SOURCE_CELLS, SOURCES_MAX, SourceKey,
     },
     scratch::{Last, STATE_WORDS, Scratch},
 };
@@ -117,6 +117,9 @@ static RULE_BASE: Array<Counter, { RULE_SLOTS as usize }, MMAPABLE> = Array::new
 static LIMITS: Array<u64, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static DST_LIMITS: LruHashMap<DstLimitKey, u64, { DST_LIMITS_MAX as usize }> = LruHashMap::new();
+#[btf_map]
+static CONNECTION_LIMITS: LruHashMap<SourceKey, [u64; SOURCE_CELLS], { SOURCES_MAX as usize }> =
+    LruHashMap::new();
 #[btf_map]
 static LISTED: HashMap<ListedKey, Listed, { LISTED_MAX as usize }, NO_PREALLOC> = HashMap::new();
 #[btf_map]
@@ -401,6 +404,17 @@ pub fn dst_limit(key: &DstLimitKey) -> Option<*mut u64> {
             DST_LIMITS.get_ptr_mut(key)
         }
     }
+}
+
+/// A block of the connections that a `connection-limit` counts.
+#[inline(always)]
+pub fn source_block(key: &SourceKey) -> Option<*mut [u64; SOURCE_CELLS]> {
+    CONNECTION_LIMITS.get_ptr_mut(key)
+}
+
+#[inline(always)]
+pub fn add_source_block(key: &SourceKey, cells: &[u64; SOURCE_CELLS]) -> bool {
+    CONNECTION_LIMITS.insert(key, cells, BPF_NOEXIST.into()).is_ok()
 }
 
 #[inline(always)]

@@ -4,6 +4,7 @@
 use crate::facts::Facts;
 use crate::rules::walk::{COUNTED_MAX, Walk};
 use crate::tuple::Tuple;
+use crate::wire::ipv6::halves;
 
 /// Map name: `PerCpuArray<Counter, RULE_SLOTS>`: packets that walked the rules. Bytes are those of IP packets.
 pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
@@ -31,6 +32,48 @@ pub struct DstLimitKey {
     pub port: u32,
 }
 crate::assert_size!(DstLimitKey, 40);
+
+/// Map name: `LruHashMap<SourceKey, [u64; SOURCE_CELLS]>`: the connections that a rule's `connection-limit` counts for one
+/// network of sources, block by block. A connection is the version and the index of its original direction's entry, as
+/// [`counted`] has them; 0 is none. It is there long after the connection has ended: whoever counts asks the flow table.
+pub const SOURCES: &str = "CONNECTION_LIMITS";
+pub const SOURCES_MAX: u32 = 32768;
+pub const SOURCE_CELLS: usize = 8;
+/// Rules with a `connection-limit` that one connection can be counted by.
+pub const ASKED_MAX: usize = 8;
+
+/// A block of connections.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceKey {
+    /// [`crate::maps::image::Rule::text`]: the same after a restart.
+    pub rule: u64,
+    /// Its bits beyond the prefix are 0; IPv4 in the first four bytes.
+    pub network: [u8; 16],
+    /// 4 or 6.
+    pub family: u32,
+    pub block: u32,
+}
+crate::assert_size!(SourceKey, 32);
+
+/// A connection in a block, by the status word and the index of its entry.
+#[inline(always)]
+pub fn counted(word: u64, index: u32) -> u64 {
+    use super::flow::status::VERSION;
+    word & VERSION | 1 << 32 | u64::from(index)
+}
+
+/// The network of an address.
+#[inline(always)]
+pub fn network(address: &[u8; 16], prefix_length: u32) -> [u8; 16] {
+    let mask = |bits: u32| if bits >= 64 { u64::MAX } else { !(u64::MAX >> bits) };
+    let (high, low) = halves(address);
+    let high = high & mask(prefix_length).to_be();
+    let low = low & mask(prefix_length.saturating_sub(64)).to_be();
+    let [a, b, c, d, e, f, g, h] = high.to_ne_bytes();
+    let [i, j, k, l, m, n, o, p] = low.to_ne_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+}
 
 /// Map name: `HashMap<ListedKey, Listed>`: dynamic members of address lists.
 pub const LISTED: &str = "LISTED";
@@ -124,10 +167,34 @@ pub struct RuleScratch {
     pub bucket: DstLimitKey,
     pub listed_key: ListedKey,
     pub listed: Listed,
+    /// The block that is looked at, and what a new one begins with.
+    pub source: SourceKey,
+    pub cells: [u64; SOURCE_CELLS],
+    /// What the connection has to be counted by once it is stored: the first `asked_count` of these; a rule's block 0.
+    pub asked: [SourceKey; ASKED_MAX],
+    pub asked_count: u32,
+    pub reserved_asked: u32,
     /// Packets logged in the second `logged_tick`, and those that were not for that or for a full ring.
     pub logged_tick: u32,
     pub logged: u32,
     pub lost: u32,
     pub reserved: u32,
 }
-crate::assert_size!(RuleScratch, 496);
+crate::assert_size!(RuleScratch, 856);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_bits_of_its_prefix() {
+        let address = [192, 0, 2, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let first = |length| network(&address, length)[..4].to_vec();
+        assert_eq!(first(32), [192, 0, 2, 255]);
+        assert_eq!(first(25), [192, 0, 2, 128]);
+        assert_eq!(first(0), [0; 4]);
+        assert_eq!(network(&[255; 16], 128), [255; 16]);
+        assert_eq!(network(&[255; 16], 127)[15], 254);
+        assert_eq!(network(&[255; 16], 0), [0; 16]);
+    }
+}

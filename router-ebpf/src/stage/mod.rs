@@ -1,5 +1,6 @@
 //! The stages, in the order in which a packet meets them.
 
+pub mod connection_limit;
 pub mod emit;
 pub mod facts;
 pub mod fast;

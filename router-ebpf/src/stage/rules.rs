@@ -18,6 +18,7 @@ use router_common::rules::{Cells, Hooks, Walk, limit, rows};
 use router_common::verdict::Stage;
 
 use crate::maps::{self, Images};
+use crate::stage::connection_limit::connection_limit_met;
 use crate::{atomic, count};
 
 /// Steps of one walk at most: chains that call each other many times end here, and the packet is dropped.
@@ -28,6 +29,7 @@ const STEPS_MAX: u32 = 1 << 16;
 pub fn begin(scratch: u32) {
     if let Some(memory) = maps::rule_scratch(scratch) {
         memory.walk.reset();
+        memory.asked_count = 0;
     }
 }
 
@@ -223,10 +225,9 @@ impl Hooks for Kernel {
         take(bucket, &limits.dst_limit, facts)
     }
 
-    /// Connections are not counted by source yet: the plan says so of rules that ask.
     #[inline(always)]
-    fn connection_limit(&mut self, _rule: &Rule, _limits: &Limits, _facts: &Facts) -> bool {
-        false
+    fn connection_limit(&mut self, rule: &Rule, limits: &Limits, _facts: &Facts) -> bool {
+        connection_limit_met(self.scratch, rule.text, limits.connections, limits.connections_prefix) != 0
     }
 
     #[inline(always)]

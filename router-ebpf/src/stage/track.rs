@@ -12,6 +12,7 @@ use router_common::wire::ipv6::halves;
 use crate::flow::{self, refused, sought};
 use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
+use crate::stage::connection_limit::connection_limit_note;
 use crate::stage::nat;
 use crate::{global, maps};
 
@@ -387,7 +388,11 @@ pub fn leaves(family: u32, index: u32, tuple: &mut Tuple) {
 /// Stores the connection that the packet opens, now that it is known what becomes of it. 0, or an exit.
 #[inline(always)]
 pub fn commit(s: &mut State) -> u32 {
-    Exit::pack(store(s))
+    let stored = store(s);
+    if stored.is_ok() {
+        connection_limit_note(s.scratch);
+    }
+    Exit::pack(stored)
 }
 
 #[inline(always)]

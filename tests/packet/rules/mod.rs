@@ -5,6 +5,7 @@ mod add_to_address_list;
 mod address;
 mod address_list;
 mod address_type;
+mod connection_limit;
 mod connection_state;
 mod dscp;
 mod dst_limit;

@@ -123,10 +123,8 @@ pub fn read(names: &Names<'_>, item: &Item, mut list: impl FnMut(&str) -> usize)
                 m.dst_limit = Some(Is::of(not, dst_limit(&value.to_string()).ok_or_else(invalid)?))
             }
             "connection-limit" => {
-                // Read, so that it is checked; connections are not counted by source yet.
                 let read = connection_limit(&value.to_string(), names.v6).ok_or_else(invalid)?;
                 m.connection_limit = Some(Is::of(not, read));
-                return Err(Fault::Gap(format!("{name}={value}")));
             }
             // Without any policy all packets are outside IPsec.
             "ipsec-policy" if names.no_ipsec => {
