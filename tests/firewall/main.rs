@@ -3,11 +3,14 @@
 mod bad;
 mod counted;
 mod forwards;
+mod fragment;
 mod home;
+mod log;
 mod mtu;
 mod reload;
 mod scan;
 mod talk;
+mod time;
 
 use lab::Netns;
 use talk::Talk;
