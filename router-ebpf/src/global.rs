@@ -11,7 +11,8 @@ use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
 use crate::stage::{
-    facts, fragment, icmp_error, nat, related, reroute, route, source, tcp_reset, track, translate,
+    facts, fragment, icmp_error, masquerade, nat, related, reroute, route, source, tcp_reset, track,
+    translate,
 };
 use crate::trace;
 
@@ -145,6 +146,7 @@ pub mod xdp {
         xdp_translate() = translate::run;
         xdp_quoted_header() = translate::quoted_header;
         xdp_quoted_upper() = translate::quoted_upper;
+        xdp_masquerade() = masquerade::choose;
         xdp_source4() = source::learn4;
         xdp_source6() = source::learn6;
         xdp_route4() = route::learn4;
@@ -187,6 +189,7 @@ pub mod tc {
         tc_translate() = translate::run;
         tc_quoted_header() = translate::quoted_header;
         tc_quoted_upper() = translate::quoted_upper;
+        tc_masquerade() = masquerade::choose;
         tc_source4() = source::learn4;
         tc_source6() = source::learn6;
         tc_route4() = route::learn4;

@@ -74,6 +74,7 @@ pub trait Packet: Copy {
     fn quoted_header(self, s: &mut State) -> u32;
     fn quoted_upper(self, s: &mut State) -> u32;
 
+    fn masquerade(self, s: &mut State) -> u32;
     fn source4(self, s: &mut State) -> u32;
     fn source6(self, s: &mut State) -> u32;
     fn route4(self, s: &mut State) -> u32;

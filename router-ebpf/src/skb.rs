@@ -325,6 +325,11 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn masquerade(self, s: &mut State) -> u32 {
+        global::tc_masquerade(self.skb, s)
+    }
+
+    #[inline(always)]
     fn source4(self, s: &mut State) -> u32 {
         global::tc_source4(self.skb, s)
     }

@@ -253,6 +253,11 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn masquerade(self, s: &mut State) -> u32 {
+        global::xdp_masquerade(self.ctx, s)
+    }
+
+    #[inline(always)]
     fn source4(self, s: &mut State) -> u32 {
         global::xdp_source4(self.ctx, s)
     }

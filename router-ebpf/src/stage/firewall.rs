@@ -83,7 +83,7 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
                 }
                 filtered?;
             }
-            translate(s, chain::NAT_SRCNAT)?;
+            source(packet, s)?;
             store(s)?;
             return decide(s, hop.tx_index as u16);
         }
@@ -149,7 +149,7 @@ fn sent(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
     Exit::unpack(global::nat_redirected(s))?;
     filter(s, chain::FILTER_OUTPUT)?;
     rerouted(packet, s, way)?;
-    translate(s, chain::NAT_SRCNAT)?;
+    source(packet, s)?;
     scratch(s)?.work.status |= status::LOCAL;
     store(s)
 }
@@ -279,6 +279,17 @@ fn translate(s: &mut State, chain: u32) -> Result<(), Exit> {
         verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
         _ => Ok(()),
     }
+}
+
+/// Chain srcnat.
+#[inline(always)]
+fn source<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
+    translate(s, chain::NAT_SRCNAT)?;
+    let work = &scratch(s)?.work;
+    if work.flags & work::NEW != 0 && work.status & status::MASQUERADE != 0 {
+        packet.masquerade(s);
+    }
+    Ok(())
 }
 
 /// The next hop of where the packet now goes to.

@@ -8,6 +8,7 @@ pub mod firewall;
 pub mod fragment;
 pub mod handover;
 pub mod icmp_error;
+pub mod masquerade;
 pub mod nat;
 pub mod related;
 pub mod reroute;

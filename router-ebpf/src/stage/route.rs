@@ -3,7 +3,8 @@
 use aya_ebpf::bindings::{
     BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH,
     BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS,
-    BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LKUP_RET_UNSUPP_LWT, bpf_fib_lookup as Params,
+    BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LKUP_RET_UNSUPP_LWT, BPF_FIB_LOOKUP_SKIP_NEIGH, BPF_FIB_LOOKUP_SRC,
+    bpf_fib_lookup as Params,
 };
 use aya_ebpf::helpers::generated::{bpf_check_mtu, bpf_fib_lookup};
 use router_common::address::{Kind, is_solicited_node, kind4, kind6};
@@ -71,6 +72,25 @@ impl Fib {
     pub fn ask<P: Packet>(&mut self, packet: P) -> u32 {
         // SAFETY: the context is this program's own, the size that of the struct.
         unsafe { bpf_fib_lookup(packet.context(), &raw mut *self.0, size_of::<Params>() as i32, 0) as u32 }
+    }
+
+    /// Asks for the source that the route prefers, or else the egress port's address towards the next hop (kernel 6.7
+    /// and later; those before refuse). As [`Fib::ask`].
+    #[inline(always)]
+    pub fn ask_source<P: Packet>(&mut self, packet: P) -> u32 {
+        let flags = BPF_FIB_LOOKUP_SRC | BPF_FIB_LOOKUP_SKIP_NEIGH;
+        // SAFETY: as above.
+        unsafe {
+            bpf_fib_lookup(packet.context(), &raw mut *self.0, size_of::<Params>() as i32, flags) as u32
+        }
+    }
+
+    /// The answer to [`Fib::ask_source`].
+    #[inline(always)]
+    pub fn source(&self) -> Halves {
+        // SAFETY: all bytes of the union are initialised.
+        let [a, b, c, d] = unsafe { self.0.__bindgen_anon_3.ipv6_src };
+        if self.0.family == AF_INET6 { pairs([a, b, c, d]) } else { (u64::from(a), 0) }
     }
 
     #[inline(always)]
