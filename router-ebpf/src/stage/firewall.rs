@@ -323,7 +323,14 @@ fn decide(s: &State, egress: u16) -> Result<(), Exit> {
     let work = &mut scratch(s)?.work;
     let Some(settings) = maps::tracking(s.now.generation) else { return Ok(()) };
     let fixed = work.flags & (work::UNCACHEABLE | work::REMOVE | work::UNTRACKED) == 0;
-    if !fixed || work.index == NONE || settings.flags & tracking::NO_CACHE != 0 || egress == u16::MAX {
+    // Rules have met the first packet before it had its source; those after it have the NAT state that comes of it.
+    let is_changed = work.flags & work::NEW != 0 && work.status & status::SRCNAT != 0;
+    if !fixed
+        || is_changed
+        || work.index == NONE
+        || settings.flags & tracking::NO_CACHE != 0
+        || egress == u16::MAX
+    {
         return Ok(());
     }
     if walk(s)?.flags & (flag::LOOKED_SRC | flag::LOOKED_DST) != 0 {

@@ -6,6 +6,7 @@ mod address;
 mod address_list;
 mod address_type;
 mod connection_limit;
+mod connection_nat_state;
 mod connection_state;
 mod dscp;
 mod dst_limit;
