@@ -92,6 +92,7 @@ fn what_may_differ_between_two_packets_keeps_their_flow_out() {
             ("limit=1000,500:packet", Of::Udp, false),
             ("limit=!1000,500:packet", Of::Udp, false),
             ("dst-limit=1000,500,dst-address/1m", Of::Udp, false),
+            ("connection-limit=!100,32", Of::Udp, false),
             ("packet-size=0-65535", Of::Udp, false),
             ("packet-size=1400-1500", Of::Udp, false),
             ("ttl=equal:64", Of::Udp, false),
