@@ -208,6 +208,25 @@ fn an_address_list_acts_on_standing_connections() {
     }
 }
 
+/// What passes only because a list has its source passes until the entry's time is over, however many packets it sends.
+#[test]
+fn an_entry_that_lets_a_connection_pass_expires() {
+    const GUESTS: &str = "/ip firewall filter\n\
+        add action=accept chain=forward protocol=udp src-address-list=guests place-before=[find comment=fwd-known]\n\
+        add action=drop chain=forward protocol=udp src-address=192.0.2.2 place-before=[find comment=fwd-known]\n";
+    for mode in ["xdp", "tc"] {
+        let router = home(&format!("fwgst{mode}"), mode, GUESTS);
+        let talk = Talk::new(&router);
+        assert!(!talk.passes(), "{mode}: no member yet");
+        router.ctl(&["/ip firewall address-list add address=192.0.2.2 list=guests timeout=8s"]);
+        for _ in 0..3 {
+            assert!(talk.passes(), "{mode}: a member");
+        }
+        eventually("its time is over", || !talk.passes());
+        assert!(!talk.passes(), "{mode}");
+    }
+}
+
 /// Translation is decided once, by a connection's first packet.
 #[test]
 fn translation_of_standing_connections_stays() {
