@@ -52,7 +52,11 @@ pub fn read(
                 None => 0,
                 Some(Value::Time(ms)) => u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX - 1).max(1),
                 Some(Value::Text(word)) if word == "none-dynamic" => 0,
-                Some(other) => return Err(Fault::Gap(format!("address-list-timeout={other}"))),
+                Some(other) => {
+                    return Err(Fault::Gap(format!(
+                        "address-list-timeout={other} (what rules add is not written into the configuration yet; none-dynamic lasts until a reboot)"
+                    )));
+                }
             };
             if action == "add-src-to-address-list" {
                 Action::AddSrc(list, timeout_s)

@@ -1,6 +1,7 @@
 //! `/ip firewall address-list`: the lists that rules ask.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::{Error, Item, Value};
@@ -48,8 +49,10 @@ impl Lists {
                         entries.push(range);
                     }
                 }
-                Entry::Timed(from, to) if from == to => self.set_dynamic(place),
-                Entry::Timed(..) => plan.gap(menu, item, "the timeout of more than one address"),
+                Entry::Timed(from, to) if to - from < TIMED_MAX => self.set_dynamic(place),
+                Entry::Timed(..) => {
+                    plan.gap(menu, item, &format!("the timeout of more than {TIMED_MAX} addresses"));
+                }
                 Entry::Name(host) => {
                     self.set_dynamic(place);
                     if place.is_some() {
@@ -73,6 +76,19 @@ impl Lists {
             list.dynamic = true;
         }
     }
+}
+
+/// Addresses of one entry with a timeout at most: each is a member by itself.
+const TIMED_MAX: u128 = 4096;
+
+/// The addresses that an entry makes members until its timeout.
+pub fn timed(item: &Item, v6: bool) -> Option<Vec<IpAddr>> {
+    let Entry::Timed(from, to) = entry(item, v6) else { return None };
+    let address = |number: u128| match v6 {
+        true => IpAddr::V6(number.into()),
+        false => IpAddr::V4((number as u32).into()),
+    };
+    (!item.is_disabled() && to - from < TIMED_MAX).then(|| (from..=to).map(address).collect())
 }
 
 /// What an item makes a member.

@@ -132,6 +132,11 @@ pub fn read(names: &Names<'_>, item: &Item, mut list: impl FnMut(&str) -> usize)
                     return Err(Fault::Invalid("no IPsec policy is configured".to_owned()));
                 }
             }
+            "in-bridge-port" | "in-bridge-port-list" | "out-bridge-port" | "out-bridge-port-list" => {
+                return Err(Fault::Gap(format!(
+                    "{name} (no bridge is built yet, so no port of one is known)"
+                )));
+            }
             _ => return Err(Fault::Gap(name.to_owned())),
         }
     }

@@ -24,6 +24,7 @@ use action::Place;
 use chains::Jumps;
 use interfaces::Interfaces;
 use lists::Lists;
+pub use lists::timed;
 pub use matches::protocol_name;
 use matches::{Fault, Names};
 use rule::{Action, Chain, Firewall, Rule, RuleKey, Rules};

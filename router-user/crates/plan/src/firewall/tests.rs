@@ -116,6 +116,21 @@ fn what_is_not_built_is_a_gap_with_its_place() {
 }
 
 #[test]
+fn gaps_say_why() {
+    let desired = plan(
+        "/ip firewall filter\nadd chain=forward in-bridge-port=ether1 action=drop\n\
+         add chain=forward action=add-src-to-address-list address-list=a address-list-timeout=none-static\n\
+         add chain=forward src-address-list=a connection-limit=5,24 action=drop\n\
+         /ip firewall address-list\nadd list=a address=10.0.0.0/20 timeout=1m\nadd list=a address=10.0.0.0/19 timeout=1m",
+    );
+    let gaps: Vec<&str> = desired.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    let [bridge, stays, timed] = gaps[..] else { panic!("{gaps:?}") };
+    assert!(bridge.starts_with("in-bridge-port (no bridge"), "{bridge}");
+    assert!(stays.starts_with("address-list-timeout=none-static (what rules add"), "{stays}");
+    assert_eq!(timed, "the timeout of more than 4096 addresses");
+}
+
+#[test]
 fn routeros_refuses_these_with_their_place() {
     const SLAVE: &str =
         "/interface bridge add name=bridge1\n/interface bridge port add bridge=bridge1 interface=ether2\n";
