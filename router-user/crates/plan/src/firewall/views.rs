@@ -29,7 +29,8 @@ const MATCHERS: &[&str] = &[
     "src-port",
     "tcp-flags",
 ];
-const CONNECTION: &[&str] = &["connection-mark", "connection-nat-state", "connection-state", "routing-mark"];
+const CONNECTION: &[&str] =
+    &["connection-limit", "connection-mark", "connection-nat-state", "connection-state", "routing-mark"];
 const V4: &[&str] = &["fragment", "ttl"];
 const V6: &[&str] = &["hop-limit"];
 
