@@ -324,6 +324,7 @@ fn filtered4<P: Packet>(
             if s.observed != 0 {
                 packet.routed(s, route.next_hop.ifindex);
             }
+            fast::count(s, hit.index, packet.packets());
             return emit::ipv4::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
         }
     }
@@ -384,6 +385,7 @@ fn filtered6<P: Packet>(
             if s.observed != 0 {
                 packet.routed(s, route.next_hop.ifindex);
             }
+            fast::count(s, hit.index, packet.packets());
             return emit::ipv6::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
         }
     }

@@ -110,6 +110,26 @@ fn decided_flows_need_no_slow_path() {
     }
 }
 
+/// Also those that have a decision, but go the slow path for something that only they have.
+#[test]
+fn a_connection_counts_each_of_its_packets_once() {
+    for hook in [Hook::Xdp, Hook::TcIngress] {
+        let mut rig = tracking_router();
+        let frame = || from_host1().ip("192.0.2.2", "198.51.100.2").udp(4000, 9, 20);
+        for _ in 0..3 {
+            forwarded(&mut rig, hook, &frame());
+        }
+        for _ in 0..3 {
+            rig.run(hook, "ether1", &frame().ttl(1).bytes()).unwrap();
+        }
+        let flows = rig.flows4().unwrap();
+        let counts: Vec<(u32, u64)> =
+            flows.iter().map(|flow| (flow.entry.packets, flow.entry.bytes)).collect();
+        // An IP header, a UDP header and 20 bytes.
+        assert!(counts.contains(&(6, 6 * 48)) && counts.contains(&(0, 0)), "{hook:?}: {counts:?}");
+    }
+}
+
 /// A decision holds for the interface that it was taken on: a packet with the same addresses on another one is looked
 /// at by itself.
 #[test]

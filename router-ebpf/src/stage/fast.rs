@@ -26,6 +26,8 @@ pub struct Hit<Address> {
     /// Both ports as they stand in the packet.
     pub ports: u32,
     pub decision: Decision,
+    /// Its entry.
+    pub index: u32,
 }
 
 /// The upper layer's header, as far as it is of interest. All of it is always written: the verifier refuses what LLVM
@@ -73,7 +75,7 @@ fn upper(cursor: &mut Cursor<'_>, protocol: u8, l4_bytes: u32) -> Upper {
     upper
 }
 
-/// Whether the entry's decision holds for this packet: its status word, or 0. Notes the packet if so.
+/// Whether the entry's decision holds for this packet: its status word, or 0. Notes when it came if so.
 #[inline(always)]
 fn take(
     s: &State,
@@ -104,8 +106,6 @@ fn take(
             }
             (*entry).last_tick = s.now.tick;
         }
-        (*entry).packets = (*entry).packets.wrapping_add(1);
-        (*entry).bytes = (*entry).bytes.wrapping_add(u64::from(s.length));
         if upper.tcp
             && let Some(side) = maps::side(family, index)
         {
@@ -113,6 +113,17 @@ fn take(
         }
     }
     word
+}
+
+/// Counts a packet of the entry, once it is certain that the slow path will not.
+#[inline(always)]
+pub fn count(s: &State, index: u32, packets: u64) {
+    let Some(entry) = maps::entry(s.family, index) else { return };
+    // SAFETY: an entry of the table; single words.
+    unsafe {
+        (*entry).packets = (*entry).packets.wrapping_add(packets as u32);
+        (*entry).bytes = (*entry).bytes.wrapping_add(u64::from(s.length));
+    }
 }
 
 /// The sum of the epochs of the addresses that dynamic lists are asked for: [`router_common::maps::flow::Entry::guard`].
@@ -169,6 +180,7 @@ fn hit4(s: &State, key: Key4, found: *mut Flow4, upper: &Upper, index: u32) -> H
             dst: (&raw const (*found).new_dst).cast::<u32>().read_volatile(),
             ports: (&raw const (*found).new_ports).cast::<u32>().read_volatile(),
             decision: (&raw const (*found).decision).read_volatile(),
+            index,
         };
         hit.found = flow::word(entry) == word;
         hit
@@ -218,6 +230,7 @@ fn hit6(s: &State, key: Key6, found: *mut Flow6, upper: &Upper, index: u32) -> H
             dst: (flow::read(dst, 0), flow::read(dst, 1)),
             ports: (&raw const (*found).new_ports).cast::<u32>().read_volatile(),
             decision: (&raw const (*found).decision).read_volatile(),
+            index,
         };
         hit.found = flow::word(entry) == word;
         hit
