@@ -41,6 +41,12 @@ impl<'p> Cursor<'p> {
         Ok(unsafe { &mut *header })
     }
 
+    /// A cursor `bytes` further on, which may be beyond the end.
+    #[inline(always)]
+    pub fn skip(self, bytes: usize) -> Cursor<'p> {
+        Cursor { pos: self.pos + bytes, ..self }
+    }
+
     /// Another cursor at the same place, for a look ahead: what it takes is not to be kept when this one goes on.
     #[inline(always)]
     pub fn again(&self) -> Cursor<'p> {
@@ -74,6 +80,7 @@ mod tests {
         let second = cursor.take::<[u8; 2]>().unwrap();
         assert_eq!((*first, *second, cursor.remaining()), ([1, 2], [3, 4], 1));
         assert_eq!(cursor.take::<[u8; 2]>(), Err(Short));
+        assert_eq!(cursor.again().skip(1).take::<[u8; 1]>(), Err(Short));
         assert_eq!(cursor.take::<[u8; 1]>(), Ok(&mut [5]));
         assert_eq!(cursor.take::<[u8; 1]>(), Err(Short));
     }

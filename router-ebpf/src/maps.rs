@@ -1,12 +1,13 @@
 //! Every map, and the accessors through which the stages use them.
 
+use core::ffi::c_void;
 use core::hint::black_box;
 use core::mem::offset_of;
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_NOEXIST},
     btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LruHashMap, PerCpuArray, ProgramArray},
-    helpers::generated::bpf_get_smp_processor_id,
+    helpers::generated::{bpf_for_each_map_elem, bpf_get_smp_processor_id},
     macros::{btf_map, map},
     maps::RingBuf,
 };
@@ -435,6 +436,13 @@ pub fn add_listed(key: &ListedKey, listed: &Listed, flags: u64) -> bool {
 }
 
 /// Kept decisions that looked at dynamic lists for a like address hold no more.
+/// Calls a callback of `bpf_for_each_map_elem` for every dynamic member of address lists.
+#[inline(always)]
+pub fn each_listed(callback: *mut c_void, context: *mut c_void) {
+    // SAFETY: the verifier checks the callback against the map.
+    unsafe { bpf_for_each_map_elem((&raw const LISTED).cast_mut().cast(), callback, context, 0) };
+}
+
 #[inline(always)]
 pub fn bump_list_epoch(index: u32) {
     if let Some(epoch) = LIST_EPOCHS.get_ptr_mut(index) {

@@ -39,6 +39,8 @@ pub trait Packet: Copy {
     fn length(self) -> u32;
     /// Copies bytes at an offset, also from where the cursor can't reach.
     fn load<const N: usize>(self, offset: u32) -> Option<[u8; N]>;
+    /// The same, faster where the bytes can be reached directly.
+    fn header<const N: usize>(self, offset: u32) -> Option<[u8; N]>;
     /// An IPv6 address at an offset.
     fn load_address(self, offset: u32) -> Option<Halves>;
     /// Copies `length` bytes at `offset`.

@@ -201,7 +201,11 @@ pub fn resume<P: Packet>(packet: P) -> i32 {
 
 #[inline(always)]
 fn resume4<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
-    Exit::unpack(packet.source4(s))?;
+    let mut cursor = packet.cursor();
+    if s.l2_bytes != 0 {
+        cursor.take::<Ethernet>()?;
+    }
+    source::check4(packet, s, cursor.take::<Ipv4>()?)?;
     firewall::run(packet, s)?;
     let [destination, _] = s.destination;
     let route = route::find4(packet, s, (destination as u32).to_ne_bytes())?;
@@ -216,7 +220,11 @@ fn resume4<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
 
 #[inline(always)]
 fn resume6<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
-    Exit::unpack(packet.source6(s))?;
+    let mut cursor = packet.cursor();
+    if s.l2_bytes != 0 {
+        cursor.take::<Ethernet>()?;
+    }
+    source::check6(packet, s, cursor.take::<Ipv6>()?)?;
     firewall::run(packet, s)?;
     let [high, low] = s.destination;
     let route = route::find6(packet, s, (high, low))?;

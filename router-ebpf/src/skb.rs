@@ -189,6 +189,11 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn header<const N: usize>(self, offset: u32) -> Option<[u8; N]> {
+        self.load(offset)
+    }
+
+    #[inline(always)]
     fn load_address(self, offset: u32) -> Option<Halves> {
         let mut words = [0u64; 2];
         // SAFETY: the buffer has 16 bytes.

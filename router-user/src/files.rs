@@ -10,7 +10,7 @@ use management::protocol::{Failure, Format, Place};
 use management::status::Kept;
 
 /// No router's export comes near; a larger file is something else.
-const FILE_BYTES: u64 = 32 << 20;
+const FILE_BYTES: u64 = 128 << 20;
 
 /// What a file's name says of its syntax: `.yaml` and `.yml` are YAML, all else is RouterOS's.
 pub fn format(path: &Path) -> Format {

@@ -227,6 +227,27 @@ fn an_entry_that_lets_a_connection_pass_expires() {
     }
 }
 
+/// The same where no daemon is left to notice.
+#[test]
+fn an_entry_expires_without_a_daemon() {
+    const GUESTS: &str = "/ip firewall filter\n\
+        add action=accept chain=forward protocol=udp src-address-list=guests place-before=[find comment=fwd-known]\n\
+        add action=drop chain=forward protocol=udp src-address=192.0.2.2 place-before=[find comment=fwd-known]\n";
+    for mode in ["xdp", "tc"] {
+        let mut router = home(&format!("fwgone{mode}"), mode, GUESTS);
+        let talk = Talk::new(&router);
+        router.ctl(&["/ip firewall address-list add address=192.0.2.2 list=guests timeout=9s"]);
+        assert!(talk.passes(), "{mode}: a member");
+        router.daemon.kill().unwrap();
+        for _ in 0..3 {
+            assert!(talk.passes(), "{mode}: still a member");
+        }
+        eventually("its time is over", || !talk.passes());
+        assert!(!talk.passes(), "{mode}");
+        router.restart();
+    }
+}
+
 /// Translation is decided once, by a connection's first packet.
 #[test]
 fn translation_of_standing_connections_stays() {

@@ -7,8 +7,9 @@ use crate::lab::router;
 /// One line per kernel and program: `6.18 xdp_port 12345`.
 const TABLE: &str = include_str!("verified-instructions.txt");
 
-/// The verifier's way differs a little between builds of one kernel version and of the compiler.
-const TOLERANCE_PERCENT: u32 = 10;
+/// The verifier's way differs between builds of one kernel version and of the compiler; and the compiler orders functions
+/// by hashes that know the folder they are built in.
+const TOLERANCE_PERCENT: u32 = 25;
 
 #[test]
 fn programs_cost_the_verifier_what_the_table_says() {

@@ -244,6 +244,10 @@ pub mod tracking {
     pub const NO_CACHE: u32 = 8;
     /// There is a rule that fasttracks connections.
     pub const FASTTRACK: u32 = 16;
+    /// No rule looks at address types.
+    pub const NO_TYPES: u32 = 32;
+    /// No rule asks an address list with dynamic entries.
+    pub const NO_LISTS: u32 = 64;
 }
 
 /// Seconds since the last packet. Another CPU may have noted a packet in a second that this reader has not seen begin.

@@ -78,14 +78,6 @@ pub mod root {
     pub const HOSTS_SEED: usize = 8;
     /// The cell of class 0, that of addresses that are in no list.
     pub const CLASSES: usize = 9;
-    /// Bits of [`super::root_flag`].
-    pub const FLAGS: usize = 10;
-}
-
-/// Bits of the word [`root::FLAGS`].
-pub mod root_flag {
-    /// Rules look at address types.
-    pub const TYPES: u32 = 1;
 }
 
 /// Dimensions with rows, by number. Those before [`dimension::TREES`] have a tree of the same number.

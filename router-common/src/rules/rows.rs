@@ -1,6 +1,7 @@
 //! From what is known of a packet to rows of bits.
 
 use super::tree::Tree;
+use super::walk::lowest;
 use super::{Cells, Walk};
 use crate::facts::{Facts, fragment};
 use crate::hash;
@@ -18,21 +19,38 @@ pub const DESTINATION: u32 = 1 << dimension::DST
     | 1 << dimension::TYPE
     | 1 << dimension::DST_LIST;
 
-/// Makes the walk ready for the packet's rules: looks up the rows of all dimensions in [`Walk::stale`].
+/// Finds the rules of the packet's family; once for all its walks.
 #[inline(always)]
-pub fn prepare<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk) -> Option<()> {
+pub fn begin<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk) -> Option<()> {
+    if walk.root != 0 {
+        return Some(());
+    }
     let top = cells.cell(HEADER)?;
     walk.root = word(top, if facts.family == 4 { header::ROOT4 } else { header::ROOT6 } as u32);
     let roots = cells.cell(walk.root + 1)?;
     walk.rules = word(roots, root::RULES as u32);
     walk.count = word(roots, root::COUNT as u32);
-    let stale = walk.stale & word(roots, root::DIMENSIONS as u32);
-    for dimension in 0..dimension::COUNT {
-        if stale & 1 << dimension != 0 {
-            cells.row(facts, walk, dimension)?;
-        }
-    }
+    walk.dimensions = word(roots, root::DIMENSIONS as u32);
+    walk.loaded = 0;
+    cells.chunks(walk)
+}
+
+/// Makes the walk ready for the packet's rules: looks up the rows of all dimensions in [`Walk::stale`].
+#[inline(always)]
+pub fn prepare<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk) -> Option<()> {
+    begin(cells, facts, walk)?;
+    let mut stale = walk.stale & walk.dimensions;
     walk.stale = 0;
+    if stale == 0 {
+        return Some(());
+    }
+    for _ in 0..dimension::COUNT {
+        if stale == 0 {
+            break;
+        }
+        cells.row(facts, walk, lowest(stale.into()))?;
+        stale &= stale.wrapping_sub(1);
+    }
     walk.loaded = 0;
     cells.chunks(walk)
 }
@@ -40,23 +58,22 @@ pub fn prepare<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk) -> Option<()>
 /// Looks the row of one dimension up.
 #[inline(always)]
 pub fn row<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk, dimension: u32) -> Option<()> {
-    let roots = cells.cell(walk.root + 1)?;
     let row = match dimension {
-        dimension::PROTOCOL => by_table(cells, word(roots, root::PROTOCOLS as u32), facts.protocol.into())?,
+        dimension::PROTOCOL => by_table(cells, walk.root, root::PROTOCOLS, facts.protocol.into())?,
         dimension::STATE => {
             let value = u32::from(facts.state & 7) << 2 | u32::from(facts.nat & 3);
-            by_table(cells, word(roots, root::STATES as u32), value)?
+            by_table(cells, walk.root, root::STATES, value)?
         }
         dimension::TYPE => {
             let value = u32::from(facts.src_type & 7) << 3 | u32::from(facts.dst_type & 7);
-            by_table(cells, word(roots, root::TYPES as u32), value)?
+            by_table(cells, walk.root, root::TYPES, value)?
         }
         dimension::SRC_LIST => {
-            walk.src_class = class(cells, facts, roots, walk.root, &facts.src)?;
+            walk.src_class = class(cells, facts, walk.root, &facts.src)?;
             Class::of(cells.cell(walk.src_class)?).src_row
         }
         dimension::DST_LIST => {
-            walk.dst_class = class(cells, facts, roots, walk.root, &facts.dst)?;
+            walk.dst_class = class(cells, facts, walk.root, &facts.dst)?;
             Class::of(cells.cell(walk.dst_class)?).dst_row
         }
         _ => by_tree(cells, facts, walk, dimension)?,
@@ -128,7 +145,8 @@ fn by_tree<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk, dimension: u32) -
 }
 
 #[inline(always)]
-fn by_table<C: Cells>(cells: C, table: u32, value: u32) -> Option<u32> {
+fn by_table<C: Cells>(cells: C, top: u32, table: usize, value: u32) -> Option<u32> {
+    let table = word(cells.cell(top + 1)?, table as u32);
     Some(word(cells.cell(table + (value >> 4))?, value))
 }
 
@@ -149,7 +167,8 @@ fn by_address<C: Cells>(cells: C, tree: Tree, family: u8, address: &[u8; 16]) ->
 
 /// The class cell of an address: single ones first, which know of the prefixes around them.
 #[inline(always)]
-fn class<C: Cells>(cells: C, facts: &Facts, roots: &Cell, top: u32, address: &[u8; 16]) -> Option<u32> {
+fn class<C: Cells>(cells: C, facts: &Facts, top: u32, address: &[u8; 16]) -> Option<u32> {
+    let roots = cells.cell(top + 1)?;
     let classes = word(roots, root::CLASSES as u32);
     let hosts = word(roots, root::HOSTS as u32);
     if facts.family == 4 && hosts != 0 {

@@ -49,7 +49,8 @@ pub struct Walk {
     /// Slots of the rules that counted the packet, over all of its walks.
     pub counted: [u32; COUNTED_MAX],
     pub counted_len: u32,
-    pub reserved: u32,
+    /// Bit per dimension that some rule looks at.
+    pub(super) dimensions: u32,
 }
 crate::assert_size!(Walk, 336);
 
@@ -78,7 +79,7 @@ impl Default for Walk {
             rule: u32::MAX,
             counted: [0; COUNTED_MAX],
             counted_len: 0,
-            reserved: 0,
+            dimensions: 0,
         }
     }
 }
@@ -114,6 +115,7 @@ impl Walk {
     pub fn reset(&mut self) {
         self.rows = [ALL; dimension::COUNT as usize];
         self.any_port = ALL;
+        self.root = 0;
         self.stale = rows::EVERY;
         self.flags = 0;
         self.counted_len = 0;
@@ -127,6 +129,12 @@ impl Walk {
     #[inline(always)]
     pub fn change(&mut self, dimensions: u32) {
         self.stale |= dimensions;
+    }
+
+    /// The packet's family has been found, see [`rows::begin`].
+    #[inline(always)]
+    pub fn is_begun(&self) -> bool {
+        self.root != 0
     }
 
     /// The cell of the rule that gave the verdict.
@@ -164,8 +172,8 @@ impl Walk {
     }
 }
 
-/// Sets the walk on a built-in chain; false where that has no rules, or where the image is damaged. Rows have to be
-/// [`rows::prepare`]d.
+/// Sets the walk on a built-in chain; false where that has no rules, or where the image is damaged. The family has to
+/// be [`rows::begin`]'s.
 #[inline(always)]
 pub fn start<C: Cells>(cells: C, walk: &mut Walk, chain: u32) -> bool {
     walk.decide(verdict::NONE, 0, u32::MAX, u32::MAX);
@@ -257,7 +265,7 @@ fn advance<C: Cells>(cells: C, walk: &mut Walk) -> Option<Next> {
 
 /// The place of the lowest bit that is set.
 #[inline(always)]
-fn lowest(word: u64) -> u32 {
+pub(super) fn lowest(word: u64) -> u32 {
     // LLVM would turn the plain form into a table in memory, beyond whose bounds the verifier sees an access.
     let bit = core::hint::black_box(word & word.wrapping_neg());
     bit.wrapping_sub(1).count_ones()

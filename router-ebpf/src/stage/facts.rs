@@ -16,7 +16,7 @@ use crate::{global, maps};
 pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
     let learned = (|| {
         let scratch = maps::scratch(P::SCRATCH).ok_or(Reason::Internal)?;
-        let header = packet.load::<20>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
+        let header = packet.header::<20>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
         let [first, tos, _, _, _, _, high, low, ttl, protocol, _, _, a, b, c, d, e, f, g, h] = header;
         let facts = &mut scratch.facts;
         *facts = Facts {
@@ -49,7 +49,7 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
 pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
     let learned = (|| {
         let scratch = maps::scratch(P::SCRATCH).ok_or(Reason::Internal)?;
-        let header = packet.load::<8>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
+        let header = packet.header::<8>(s.l2_bytes).ok_or(Reason::MalformedHeader)?;
         let [first, second, _, _, _, _, next_header, hop_limit] = header;
         let found = global::upper(packet.upper(s.l2_bytes, next_header, s.length)).map_err(Exit::dropped)?;
         let facts = &mut scratch.facts;
@@ -80,7 +80,7 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
 #[inline(always)]
 fn source_mac<P: Packet>(packet: P, s: &State, facts: &mut Facts) {
     if s.l2_bytes != 0
-        && let Some(address) = packet.load::<6>(6)
+        && let Some(address) = packet.header::<6>(6)
     {
         facts.src_mac = address;
     }
@@ -99,17 +99,17 @@ fn upper<P: Packet>(packet: P, s: &State, facts: &mut Facts, offset: u32) {
     let at = s.l2_bytes + offset;
     match other::ports(facts.protocol) {
         other::Ports::Both => {
-            let Some([a, b, c, d]) = packet.load::<4>(at) else { return };
+            let Some([a, b, c, d]) = packet.header::<4>(at) else { return };
             facts.src_port = u16::from_be_bytes([a, b]);
             facts.dst_port = u16::from_be_bytes([c, d]);
             if facts.protocol == other::TCP
-                && let Some([flags]) = packet.load::<1>(at + 13)
+                && let Some([_, flags]) = packet.header::<2>(at + 12)
             {
                 facts.tcp_flags = flags;
             }
         }
         other::Ports::Identifier => {
-            let Some([kind, code, _, _, high, low]) = packet.load::<6>(at) else { return };
+            let Some([kind, code, _, _, high, low]) = packet.header::<6>(at) else { return };
             facts.icmp_type = kind;
             facts.icmp_code = code;
             if query(facts) != icmp::kind::NONE {

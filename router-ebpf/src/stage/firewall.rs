@@ -185,9 +185,14 @@ fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit
             };
         }
     }
-    facts.src_type = address_type(facts, &facts.src);
-    facts.dst_type = address_type(facts, &facts.dst);
-    work.guard = epoch(&facts.src).wrapping_add(epoch(&facts.dst));
+    let Some(settings) = maps::tracking(s.now.generation) else { return Ok(false) };
+    if settings.flags & tracking::NO_TYPES == 0 {
+        facts.src_type = address_type(facts, &facts.src);
+        facts.dst_type = address_type(facts, &facts.dst);
+    }
+    if settings.flags & tracking::NO_LISTS == 0 {
+        work.guard = epoch(&facts.src).wrapping_add(epoch(&facts.dst));
+    }
     Ok(false)
 }
 

@@ -130,6 +130,18 @@ pub extern "C" fn rules_load(walk: *mut Walk, generation: u32, chunk: u32) -> u3
     u32::from(walk::load(image, walk, chunk).is_some())
 }
 
+/// Finds the rules of the packet's family.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_begin(scratch: u32, generation: u32) -> u32 {
+    let begun = (|| {
+        let image = Image::of(generation)?;
+        let memory = maps::rule_scratch(scratch)?;
+        rows::begin(image, &maps::scratch(scratch)?.facts, &mut memory.walk)
+    })();
+    u32::from(begun.is_some())
+}
+
 /// Looks the packet's rows up.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -159,12 +171,16 @@ pub extern "C" fn rules_walk(scratch: u32, generation: u32, chain: u32) -> u32 {
         walk.verdict = verdict::NONE;
         return verdict::NONE;
     };
-    if walk.stale != 0 && rules_prepare(scratch, generation) == 0 {
+    if !walk.is_begun() && rules_begin(scratch, generation) == 0 {
         walk.verdict = verdict::ERROR;
         return verdict::ERROR;
     }
     if !walk::start(image, walk, chain) {
         return walk.verdict;
+    }
+    if walk.stale != 0 && rules_prepare(scratch, generation) == 0 {
+        walk.verdict = verdict::ERROR;
+        return verdict::ERROR;
     }
     let mut walking = Walking { scratch, generation };
     // SAFETY: the callback has the signature that the helper asks for, and its context outlives the call.

@@ -132,7 +132,7 @@ pub fn segment<P: Packet>(packet: P, s: &mut State) -> u32 {
         let scratch = maps::scratch(P::SCRATCH)?;
         let l4_offset = scratch.facts.l4_offset;
         let at = s.l2_bytes + l4_offset;
-        let [a, b, c, d, e, f, g, h, offset, flags, i, j] = packet.load::<12>(at + 4)?;
+        let [a, b, c, d, e, f, g, h, offset, flags, i, j] = packet.header::<12>(at + 4)?;
         let header_bytes = u32::from(offset >> 4) * 4;
         let l4_bytes = s.length.wrapping_sub(l4_offset);
         if header_bytes < 20 || header_bytes > l4_bytes {

@@ -188,7 +188,10 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
     }
     let head = words.len();
     let mut group = "";
+    // Both are sorted by name.
+    let mut own = item.told().peekable();
     for property in &menu.properties {
+        let own = own.next_if(|(name, _)| *name == property.name).map(|(_, value)| value);
         let hidden = property.is_secret() && !options.sensitive;
         if hidden || property.read_only || is_identity(menu, item, property) {
             continue;
@@ -197,7 +200,13 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
         let shown = full || (property.always || property.required) && item.builtin().is_none();
         let lost = has_lost(menu, item, property);
         let shown = shown || lost;
-        match item.value(&property.name).or_else(|| item.effective(&property.name).filter(|_| shown)) {
+        let default = property.default.as_ref().map(|(_, value)| value);
+        let value = match own {
+            Some(Value::Unset) => None,
+            Some(value) => Some(value),
+            None => default.filter(|_| shown),
+        };
+        match value {
             Some(value) => {
                 let mut word = property_word(menu, property, value);
                 // A group's name is told once: `remote.address=192.0.2.1 .as=65001`.
@@ -208,7 +217,7 @@ fn statement(menu: &'static Menu, item: &Item, number: usize, options: &ExportOp
                 }
                 words.push(word);
             }
-            None if lost || full && property.unset || item.is_unset(&property.name) => {
+            None if lost || full && property.unset || own == Some(&Value::Unset) => {
                 words.push(Word::plain(format!("!{}", property.name)))
             }
             None => {}
@@ -271,11 +280,12 @@ pub(crate) fn is_identity(menu: &Menu, item: &Item, property: &Property) -> bool
 /// A built-in item had this on a fresh router and has it no longer: it is at the default, or at nothing.
 pub(crate) fn has_lost(menu: &Menu, item: &Item, property: &Property) -> bool {
     let fresh = item.builtin().and_then(|number| menu.defaults.get(usize::try_from(number).ok()?));
-    item.value(&property.name).is_none()
-        && menu.kind == Kind::List
+    menu.kind == Kind::List
         && fresh.and_then(|fresh| fresh.get(&property.name)).is_some_and(|text| {
             let value = property.ty.parse(&property.name, text).ok();
-            value.is_some() && item.effective(&property.name) != value.as_ref()
+            item.value(&property.name).is_none()
+                && value.is_some()
+                && item.effective(&property.name) != value.as_ref()
         })
 }
 

@@ -1,6 +1,6 @@
 //! What rules count and keep: counters by rule and by path, dynamic members of lists, what is logged.
 
-use std::collections::{BTreeMap, HashMap as StdHashMap};
+use std::collections::HashMap as StdHashMap;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -82,24 +82,22 @@ impl RuleMaps {
     }
 
     /// Prepares the idle slot, whose paths no packet uses any more: adds them to their rules and lets ids begin anew.
+    /// Whoever is killed meanwhile leaves each path either whole or added.
     pub fn fold(&mut self, parity: u32) -> Result<(), Error> {
-        let mut folded: BTreeMap<u32, Counter> = BTreeMap::new();
         for (key, id) in self.all_paths()?.into_iter().filter(|(key, _)| key.parity == parity) {
             let counted = self.path_counter(id)?;
-            for slot in slots_of(&key) {
-                let sum = folded.entry(*slot).or_default();
-                *sum = add(*sum, counted);
-            }
-            zero(&mut self.path_counters, id, PATH_COUNTERS)?;
             let mut bytes: PathKeyBytes = [0; size_of::<PathKey>()];
             bytes.copy_from_slice(as_bytes(&key));
             self.paths.remove(&bytes).map_err(Error::map(PATHS))?;
+            for slot in slots_of(&key) {
+                let base = self.base.read(*slot).unwrap_or_default();
+                self.base.write(*slot, &add(base, counted));
+            }
         }
-        for (slot, counted) in folded {
-            let base = self.base.read(slot).unwrap_or_default();
-            self.base.write(slot, &add(base, counted));
+        let given = self.path_next.read(parity).unwrap_or_default().min(PATHS_MAX - 1);
+        for id in 0..=given {
+            zero(&mut self.path_counters, parity * PATHS_MAX + id, PATH_COUNTERS)?;
         }
-        zero(&mut self.path_counters, parity * PATHS_MAX, PATH_COUNTERS)?;
         self.path_next.write(parity, &0);
         Ok(())
     }

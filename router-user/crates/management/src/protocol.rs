@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::status::Status;
 use crate::store::Meta;
 
-/// The longest line that either side takes, in bytes. A configuration file travels in one line.
-pub const LINE_BYTES: u64 = 64 << 20;
+/// The longest line that either side takes, in bytes. A configuration file travels in one line, escapes and all.
+pub const LINE_BYTES: u64 = 256 << 20;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]

@@ -14,6 +14,9 @@ use super::{connections, members};
 /// What of the firewall is to be looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
+    /// What rules that are not of the configuration there are.
+    pub rules: bool,
+    /// What each rule has counted.
     pub counters: bool,
     pub connections: bool,
     /// How many there are.
@@ -24,7 +27,8 @@ pub struct Scope {
 
 impl Scope {
     pub fn holds(self, other: Scope) -> bool {
-        (self.counters || !other.counters)
+        (self.rules || !other.rules)
+            && (self.counters || !other.counters)
             && (self.connections || !other.connections)
             && (self.fill || !other.fill)
             && (self.members || !other.members)
@@ -36,7 +40,8 @@ impl Scope {
             return Scope::default();
         }
         Scope {
-            counters: true,
+            rules: true,
+            counters: reads_counters(line),
             connections: line.contains("co"),
             fill: line.contains("tr"),
             members: line.contains("ad"),
@@ -45,12 +50,20 @@ impl Scope {
 
     pub fn of_menu(menu: &str) -> Scope {
         Scope {
+            rules: MENUS.contains(&menu),
             counters: MENUS.contains(&menu),
             connections: menu.ends_with("/connection"),
             fill: menu.ends_with("/tracking"),
             members: menu.ends_with("/address-list"),
         }
     }
+}
+
+/// Whether a line may ask what rules have counted; reading that of many rules takes its time.
+fn reads_counters(line: &str) -> bool {
+    line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).any(|word| {
+        matches!(word, "bytes" | "packets") || "print".starts_with(word) || "get".starts_with(word)
+    })
 }
 
 /// The firewall at one moment.
@@ -74,9 +87,9 @@ impl Firewall {
             let counted = plane.rule_counters()?.into_iter();
             firewall.counters =
                 counted.map(|rule| (rule.key, Count { packets: rule.packets, bytes: rule.bytes })).collect();
-            if plane.tracking().flags & tracking::FASTTRACK != 0 {
-                firewall.fasttracked = Some(plane.fasttracked()?);
-            }
+        }
+        if scope.rules && plane.tracking().flags & tracking::FASTTRACK != 0 {
+            firewall.fasttracked = Some(plane.fasttracked()?);
         }
         if scope.connections {
             firewall.v4 = plane.connections(false);

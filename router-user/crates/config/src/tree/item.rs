@@ -164,6 +164,11 @@ impl Item {
         self.0.values.iter().filter(|(_, value)| **value != Value::Unset)
     }
 
+    /// As [`Item::values`], with [`Value::Unset`] where `!name` took a property away.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.values.iter()
+    }
+
     pub(super) fn all_values(&self) -> &Values {
         &self.0.values
     }

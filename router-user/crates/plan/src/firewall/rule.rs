@@ -55,7 +55,7 @@ impl RuleKey {
 }
 
 /// A value, or all but it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Is<T> {
     pub not: bool,
     pub value: T,

@@ -3,7 +3,9 @@
 use config::{Errors, Tree};
 use router_common::conntrack::timeout::Class;
 use router_common::maps::flow::{self, tracking};
-use router_common::maps::image::{Record, Rule, action};
+use router_common::maps::image::{
+    HEADER, Matchers, Record, Rule, action, dimension, header, matcher, root, word,
+};
 
 use crate::desired::RuleImage;
 use crate::settings::record;
@@ -32,13 +34,24 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
         compiled.timeouts.set(class, u32::try_from(milliseconds.div_ceil(1000)).unwrap_or(u32::MAX));
     }
     let enabled = view.enabled == "yes" || view.enabled == "auto" && !rules.rules.is_empty();
-    let mut cells = rules.rules.iter().filter_map(|rule| rules.cells.get(rule.cell as usize));
-    let fasttracks = cells.any(|cell| Rule::of(cell).action == action::FASTTRACK);
+    let cell = |index: u32| rules.cells.get(index as usize);
+    let all = || rules.rules.iter().filter_map(|rule| cell(rule.cell)).map(Rule::of);
+    let fasttracks = all().any(|rule| rule.action == action::FASTTRACK);
+    let asks_lists = all()
+        .filter_map(|rule| cell(rule.matchers))
+        .map(Matchers::of)
+        .any(|matchers| matchers.present & (matcher::SRC_LIST | matcher::DST_LIST) != 0);
+    let asks_types = [header::ROOT4, header::ROOT6].into_iter().any(|family| {
+        let roots = cell(HEADER).and_then(|top| cell(word(top, family as u32) + 1));
+        roots.is_some_and(|roots| word(roots, root::DIMENSIONS as u32) >> dimension::TYPE & 1 != 0)
+    });
     for (flag, on) in [
         (tracking::ENABLED, enabled),
         (tracking::LOOSE, view.loose),
         (tracking::LIBERAL, view.liberal),
         (tracking::FASTTRACK, fasttracks),
+        (tracking::NO_TYPES, !asks_types),
+        (tracking::NO_LISTS, !asks_lists),
     ] {
         compiled.flags |= if on { flag } else { 0 };
     }
@@ -65,5 +78,20 @@ mod tests {
         let fasttrack = format!("{rule} action=fasttrack-connection");
         assert_ne!(flags(&fasttrack) & tracking::FASTTRACK, 0);
         assert_eq!(flags(&format!("{fasttrack} disabled=yes")) & tracking::FASTTRACK, 0);
+    }
+
+    #[test]
+    fn what_no_rule_asks_is_not_looked_up() {
+        let none = tracking::NO_TYPES | tracking::NO_LISTS;
+        let rule = "/ip firewall filter add chain=forward action=drop";
+        assert_eq!(flags(rule) & none, none);
+        assert_eq!(flags(&format!("{rule} dst-address-type=local")) & none, tracking::NO_LISTS);
+        let list = format!(
+            "{rule} src-address-list=seen\nadd chain=input action=add-src-to-address-list \
+                            address-list=seen address-list-timeout=1m"
+        );
+        assert_eq!(flags(&list) & none, tracking::NO_TYPES);
+        let v6 = "/ipv6 firewall filter add chain=forward action=drop src-address-type=multicast";
+        assert_eq!(flags(v6) & none, tracking::NO_LISTS);
     }
 }

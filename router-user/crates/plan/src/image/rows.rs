@@ -157,13 +157,21 @@ impl Rows {
         (bounds, absent)
     }
 
-    /// The rows of a dimension with few values: one reference per value.
-    pub fn table(&mut self, cells: &mut Cells, values: u32, wanted: &[(usize, Vec<bool>)]) -> Vec<u32> {
+    /// The rows of a dimension with few values: one reference per value. `wanted` has rules that take the same values,
+    /// with whether they take each.
+    pub fn table<T>(&mut self, cells: &mut Cells, values: u32, mut wanted: Vec<(Vec<usize>, T)>) -> Vec<u32>
+    where
+        T: Iterator<Item = bool>,
+    {
         let mut row = self.without([]);
-        (0..values as usize)
-            .map(|value| {
-                for (rule, takes) in wanted {
-                    row.set(*rule, takes.get(value).copied().unwrap_or(false));
+        let mut taken = vec![true; wanted.len()];
+        (0..values)
+            .map(|_| {
+                for ((rules, takes), taken) in wanted.iter_mut().zip(&mut taken) {
+                    let takes = takes.next().unwrap_or(false);
+                    if std::mem::replace(taken, takes) != takes {
+                        rules.iter().for_each(|rule| row.set(*rule, takes));
+                    }
                 }
                 self.intern(cells, &mut row)
             })

@@ -1,12 +1,12 @@
 //! Rules -> the cells of `router_common::maps::image`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use router_common::facts::nat_state;
 use router_common::maps::image::{
     Cell, DYNAMIC_LISTS, HEADER, Limits, MAGIC, Matchers, RULES_MAX, Rate, Record, Rule as RuleCell,
-    STATE_VALUES, TYPE_VALUES, action, chain, dimension, header, matcher, root, root_flag, rule_flag,
+    STATE_VALUES, TYPE_VALUES, action, chain, dimension, header, matcher, root, rule_flag,
 };
 
 use super::lists;
@@ -117,28 +117,26 @@ impl Family<'_> {
         let mut words = [0; 16];
         words[root::RULES] = first_rule;
         words[root::COUNT] = all.len() as u32;
-        let tables: [(u32, usize, u32, Takes); 3] = [
-            (dimension::PROTOCOL, root::PROTOCOLS, 256, takes_protocol),
-            (dimension::STATE, root::STATES, STATE_VALUES, takes_state),
-            (dimension::TYPE, root::TYPES, TYPE_VALUES, takes_type),
+        let tables: [(u32, usize, u32, Cares, Takes); 3] = [
+            (dimension::PROTOCOL, root::PROTOCOLS, 256, cares_protocol, takes_protocol),
+            (dimension::STATE, root::STATES, STATE_VALUES, cares_state, takes_state),
+            (dimension::TYPE, root::TYPES, TYPE_VALUES, cares_type, takes_type),
         ];
-        for (number, word, values, takes) in tables {
-            let wanted: Vec<(usize, Vec<bool>)> = all
-                .iter()
-                .filter_map(|(index, _, rule)| {
-                    let taken: Option<Vec<bool>> = (0..values).map(|v| takes(&rule.matches, v)).collect();
-                    Some((*index, taken?))
-                })
-                .collect();
-            if wanted.is_empty() {
+        for (number, word, values, cares, takes) in tables {
+            let mut alike: BTreeMap<Pair, Vec<usize>> = BTreeMap::new();
+            for (index, _, rule) in &all {
+                if let Some(pair) = cares(&rule.matches) {
+                    alike.entry(pair).or_default().push(*index);
+                }
+            }
+            if alike.is_empty() {
                 continue;
             }
             used |= 1 << number;
-            let table = rows.table(self.cells, values, &wanted);
+            let wanted =
+                alike.into_iter().map(|(pair, rules)| (rules, (0..values).map(move |v| takes(pair, v))));
+            let table = rows.table(self.cells, values, wanted.collect());
             words[word] = self.cells.words(&table);
-        }
-        if used & 1 << dimension::TYPE != 0 {
-            words[root::FLAGS] |= root_flag::TYPES;
         }
 
         let mut bits = vec![None; self.rules.lists.len()];
@@ -284,24 +282,42 @@ impl Family<'_> {
     }
 }
 
-/// Whether a rule takes a value; None where it does not care.
-type Takes = fn(&Matches, u32) -> Option<bool>;
+/// What a rule asks of a dimension with a table: up to two matchers. Many rules ask the same.
+type Pair = (Option<Is<u8>>, Option<Is<u8>>);
+/// None where a rule does not care.
+type Cares = fn(&Matches) -> Option<Pair>;
+/// Whether such rules take a value.
+type Takes = fn(Pair, u32) -> bool;
 
-fn takes_protocol(matches: &Matches, value: u32) -> Option<bool> {
-    matches.protocol.map(|is| (u32::from(is.value) == value) != is.not)
+fn cares(pair: Pair) -> Option<Pair> {
+    (pair != (None, None)).then_some(pair)
 }
 
-fn takes_state(matches: &Matches, value: u32) -> Option<bool> {
+fn cares_protocol(matches: &Matches) -> Option<Pair> {
+    cares((matches.protocol, None))
+}
+
+fn takes_protocol((protocol, _): Pair, value: u32) -> bool {
+    protocol.is_none_or(|is| (u32::from(is.value) == value) != is.not)
+}
+
+fn cares_state(matches: &Matches) -> Option<Pair> {
+    cares((matches.state, matches.nat_state))
+}
+
+fn takes_state((state, nat): Pair, value: u32) -> bool {
     let nat_bits = (nat_state::SRCNAT | nat_state::DSTNAT) & value as u8;
-    let state = matches.state.map(|is| (is.value >> (value >> 2) & 1 != 0) != is.not);
-    let nat = matches.nat_state.map(|is| (is.value & nat_bits != 0) != is.not);
-    (state.is_some() || nat.is_some()).then(|| state.unwrap_or(true) && nat.unwrap_or(true))
+    state.is_none_or(|is| (is.value >> (value >> 2) & 1 != 0) != is.not)
+        && nat.is_none_or(|is| (is.value & nat_bits != 0) != is.not)
 }
 
-fn takes_type(matches: &Matches, value: u32) -> Option<bool> {
-    let takes = |is: Option<Is<u8>>, number: u32| is.map(|is| (is.value >> number & 1 != 0) != is.not);
-    let (src, dst) = (takes(matches.src_type, value >> 3), takes(matches.dst_type, value & 7));
-    (src.is_some() || dst.is_some()).then(|| src.unwrap_or(true) && dst.unwrap_or(true))
+fn cares_type(matches: &Matches) -> Option<Pair> {
+    cares((matches.src_type, matches.dst_type))
+}
+
+fn takes_type((src, dst): Pair, value: u32) -> bool {
+    let takes = |is: Option<Is<u8>>, number: u32| is.is_none_or(|is| (is.value >> number & 1 != 0) != is.not);
+    takes(src, value >> 3) && takes(dst, value & 7)
 }
 
 /// The ranges, or what is between them.
