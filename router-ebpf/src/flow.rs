@@ -109,13 +109,26 @@ const FAST_TRIES: u64 = 4;
 pub fn find(key: Key) -> u32 {
     let (seed, mask) = maps::flow_table(key.family);
     let place = key.place(seed);
-    for number in place.buckets(mask) {
+    let [first, second, third] = place.buckets(mask);
+    let index = find_in::<FAST_TRIES>(key, place.tag(), first, false);
+    if index != NONE || !is_beyond(key.family, mask) {
+        return index;
+    }
+    for number in [second, third] {
         let index = find_in::<FAST_TRIES>(key, place.tag(), number, false);
         if index != NONE {
             return index;
         }
     }
     NONE
+}
+
+/// Whether a key may stand in another bucket than the first one of its own.
+#[inline(always)]
+fn is_beyond(family: u32, mask: u32) -> bool {
+    // SAFETY: one word of a map value.
+    let beyond = |unused: *mut Unused| unsafe { (&raw const (*unused).beyond).read_volatile() } != 0;
+    near(mask) == 0 || maps::unused(family).is_none_or(beyond)
 }
 
 /// The entry of a live flow with this key among the first `TRIES` candidates of a bucket, or [`NONE`]. With `busy`, one
@@ -155,7 +168,12 @@ pub mod sought {
 /// The slow path's look-up of a tuple by the bits of [`sought`]: the entry of a live flow, or [`NONE`].
 #[inline(always)]
 pub fn search(s: &mut State, what: u32) -> u32 {
+    let (_, mask) = maps::flow_table(s.family);
+    let choices = if is_beyond(s.family, mask) { CHOICES } else { 1 };
     for choice in 0..CHOICES {
+        if choice >= choices {
+            break;
+        }
         let index = global::flow_search(s, what + choice * sought::NEXT);
         if index != NONE {
             return index;
@@ -379,7 +397,14 @@ pub fn take(s: &mut State, number: u32, displaces: u32) -> u32 {
         return displace(s, number);
     }
     let Some(key) = wanted(s) else { return refused::FULL };
-    let (seed, _) = maps::flow_table(s.family);
+    let (seed, mask) = maps::flow_table(s.family);
+    if near(mask) != 0
+        && number >= near(mask)
+        && let Some(unused) = maps::unused(s.family)
+    {
+        // SAFETY: one word of a map value. What is stored in the bucket comes after a locked operation.
+        unsafe { (&raw mut (*unused).beyond).write_volatile(1) };
+    }
     let Some(bucket) = maps::bucket(s.family, number) else { return refused::FULL };
     settle(s, bucket, key, key.place(seed).tag())
 }

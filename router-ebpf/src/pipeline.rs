@@ -16,7 +16,7 @@ use router_common::wire::ipv6::{self, Ipv6};
 use crate::global;
 use crate::maps::{self, Now};
 use crate::packet::Packet;
-use crate::stage::{emit, fast, firewall, route, source, unfinished};
+use crate::stage::{emit, fast, firewall, route, shield, source, unfinished};
 
 /// What the stages of one packet share. Global functions see it as plain memory, so that it holds no pointer.
 #[repr(C, align(8))]
@@ -336,6 +336,10 @@ fn filtered4<P: Packet>(
             return emit::ipv4::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
         }
     }
+    let source = (u64::from(u32::from_ne_bytes(header.src())), 0);
+    if hit.is_stranger && shield::drops(packet, s, source) {
+        return Ok(P::DROP);
+    }
     Err(Exit::slow())
 }
 
@@ -396,6 +400,9 @@ fn filtered6<P: Packet>(
             fast::count(s, hit.index, packet.packets());
             return emit::ipv6::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
         }
+    }
+    if hit.is_stranger && shield::drops(packet, s, header.src_halves()) {
+        return Ok(P::DROP);
     }
     Err(Exit::slow())
 }

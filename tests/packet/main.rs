@@ -8,6 +8,7 @@ mod fragment;
 mod icmp_error;
 mod lab;
 mod rules;
+mod shield;
 mod trace;
 mod track;
 mod translate;

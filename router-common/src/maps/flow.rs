@@ -193,7 +193,10 @@ pub struct Unused {
     pub last: u64,
     /// From this index on no entry has been used yet.
     pub fresh: u32,
-    pub reserved: [u32; 13],
+    /// Not 0 once a key has stood elsewhere than in the first of its buckets; in a table with near ones, see
+    /// [`crate::tuple::near`].
+    pub beyond: u32,
+    pub reserved: [u32; 12],
 }
 crate::assert_size!(Unused, 64);
 
@@ -248,6 +251,10 @@ pub mod tracking {
     pub const NO_TYPES: u32 = 32;
     /// No rule asks an address list with dynamic entries.
     pub const NO_LISTS: u32 = 64;
+    /// Raw rules drop what comes from a list before anything else: of IPv4, of IPv6. See
+    /// [`crate::maps::image::Class::shield`].
+    pub const SHIELD4: u32 = 128;
+    pub const SHIELD6: u32 = 256;
 }
 
 /// Seconds since the last packet. Another CPU may have noted a packet in a second that this reader has not seen begin.

@@ -78,6 +78,8 @@ pub mod root {
     pub const HOSTS_SEED: usize = 8;
     /// The cell of class 0, that of addresses that are in no list.
     pub const CLASSES: usize = 9;
+    /// Not 0: classes have a [`super::Class::shield`].
+    pub const SHIELD: usize = 10;
 }
 
 /// Dimensions with rows, by number. Those before [`dimension::TREES`] have a tree of the same number.
@@ -120,7 +122,7 @@ pub const SUBTREE: u32 = 1 << 31;
 pub const BUCKET_HOSTS: u32 = 8;
 
 /// Lists with dynamic entries that one class can tell apart.
-pub const DYNAMIC_LISTS: u32 = 14 * 32;
+pub const DYNAMIC_LISTS: u32 = 13 * 32;
 
 /// What an address is a member of.
 #[repr(C, align(8))]
@@ -129,8 +131,11 @@ pub struct Class {
     /// Rows of the rules whose `src-address-list`, `dst-address-list` hold for it.
     pub src_row: u32,
     pub dst_row: u32,
+    /// The cell of the rule that drops what comes from there, whatever else there is to the packet; 0: there is none.
+    /// Such rules stand at the beginning of chain prerouting of raw, and ask for nothing but the list.
+    pub shield: u32,
     /// Bit per list with dynamic entries of which it is a static member.
-    pub member: [u32; 14],
+    pub member: [u32; 13],
 }
 crate::assert_size!(Class, 64);
 

@@ -130,6 +130,6 @@ fn is_icmp(facts: &Facts, matchers: &Matchers) -> bool {
 #[inline(always)]
 fn is_member<C: Cells>(cells: C, class: u32, bit: u16) -> Option<bool> {
     let cell = cells.cell(class)?;
-    const { assert!(core::mem::offset_of!(Class, member) == 8) };
-    Some(word(cell, 2 + u32::from(bit) / 32) >> (bit & 31) & 1 != 0)
+    const { assert!(core::mem::offset_of!(Class, member) == 12) };
+    Some(word(cell, 3 + u32::from(bit) / 32) >> (bit & 31) & 1 != 0)
 }

@@ -69,11 +69,11 @@ pub fn row<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk, dimension: u32) -
             by_table(cells, walk.root, root::TYPES, value)?
         }
         dimension::SRC_LIST => {
-            walk.src_class = class(cells, facts, walk.root, &facts.src)?;
+            walk.src_class = class(cells, facts.family, walk.root, &facts.src)?;
             Class::of(cells.cell(walk.src_class)?).src_row
         }
         dimension::DST_LIST => {
-            walk.dst_class = class(cells, facts, walk.root, &facts.dst)?;
+            walk.dst_class = class(cells, facts.family, walk.root, &facts.dst)?;
             Class::of(cells.cell(walk.dst_class)?).dst_row
         }
         _ => by_tree(cells, facts, walk, dimension)?,
@@ -165,13 +165,21 @@ fn by_address<C: Cells>(cells: C, tree: Tree, family: u8, address: &[u8; 16]) ->
     cells.find64(lower, low)
 }
 
+/// The rule that drops what comes from an address, see [`Class::shield`]; 0: none does.
+#[inline(always)]
+pub fn shield<C: Cells>(cells: C, family: u8, address: &[u8; 16]) -> Option<u32> {
+    let first = cells.cell(HEADER)?;
+    let top = word(first, if family == 4 { header::ROOT4 } else { header::ROOT6 } as u32);
+    Some(Class::of(cells.cell(class(cells, family, top, address)?)?).shield)
+}
+
 /// The class cell of an address: single ones first, which know of the prefixes around them.
 #[inline(always)]
-fn class<C: Cells>(cells: C, facts: &Facts, top: u32, address: &[u8; 16]) -> Option<u32> {
+fn class<C: Cells>(cells: C, family: u8, top: u32, address: &[u8; 16]) -> Option<u32> {
     let roots = cells.cell(top + 1)?;
     let classes = word(roots, root::CLASSES as u32);
     let hosts = word(roots, root::HOSTS as u32);
-    if facts.family == 4 && hosts != 0 {
+    if family == 4 && hosts != 0 {
         let key = first_word(address);
         let mask = word(roots, root::HOSTS_MASK as u32);
         let (first, second) = hash::buckets(key, word(roots, root::HOSTS_SEED as u32), mask);
@@ -193,7 +201,7 @@ fn class<C: Cells>(cells: C, facts: &Facts, top: u32, address: &[u8; 16]) -> Opt
     if tree.nodes == 0 {
         return Some(classes);
     }
-    Some(classes + by_address(cells, tree, facts.family, address)?)
+    Some(classes + by_address(cells, tree, family, address)?)
 }
 
 /// The class of the host in a bucket, 0 where it is not there. A pair has the address in its lower word.

@@ -13,6 +13,7 @@ use crate::flow::{self, Key};
 use crate::maps;
 use crate::pipeline::State;
 use crate::stage::firewall::{epoch, is_decided};
+use crate::stage::shield;
 use crate::stage::translate::delta;
 
 /// What the table says of a packet, copied and then found to be of one life of the entry.
@@ -28,6 +29,8 @@ pub struct Hit<Address> {
     pub decision: Decision,
     /// Its entry.
     pub index: u32,
+    /// The packet is no fragment, and there is no entry for it.
+    pub is_stranger: bool,
 }
 
 /// The upper layer's header, as far as it is of interest. All of it is always written: the verifier refuses what LLVM
@@ -147,13 +150,16 @@ pub fn find4(s: &State, header: &Ipv4, cursor: &mut Cursor<'_>) -> Hit<u32> {
     }
     let protocol = header.protocol();
     let upper = upper(cursor, protocol, s.length.wrapping_sub(20));
-    if !upper.plain {
-        return none;
+    if !upper.plain && !(upper.tcp && shield::is_up(s)) {
+        return Hit { is_stranger: !upper.tcp, ..none };
     }
     let (src, dst) = (u32::from_ne_bytes(header.src()), u32::from_ne_bytes(header.dst()));
     let key = key4(src, dst, upper.ports, protocol, 0);
     let index = flow::find(Key::v4(key));
-    let Some(found) = maps::flow4(index) else { return none };
+    let Some(found) = maps::flow4(index) else { return Hit { is_stranger: true, ..none } };
+    if !upper.plain {
+        return none;
+    }
     hit4(s, key, found, &upper, index)
 }
 
@@ -181,6 +187,7 @@ fn hit4(s: &State, key: Key4, found: *mut Flow4, upper: &Upper, index: u32) -> H
             ports: (&raw const (*found).new_ports).cast::<u32>().read_volatile(),
             decision: (&raw const (*found).decision).read_volatile(),
             index,
+            is_stranger: false,
         };
         hit.found = flow::word(entry) == word;
         hit
@@ -195,12 +202,15 @@ pub fn find6(s: &State, header: &Ipv6, cursor: &mut Cursor<'_>) -> Hit<Halves> {
         return none;
     }
     let upper = upper(cursor, protocol, s.length.wrapping_sub(40));
-    if !upper.plain {
-        return none;
+    if !upper.plain && !(upper.tcp && shield::is_up(s)) {
+        return Hit { is_stranger: !upper.tcp, ..none };
     }
     let key = key6(header.src_halves(), header.dst_halves(), upper.ports, protocol, 0);
     let index = flow::find(Key::v6(key));
-    let Some(found) = maps::flow6(index) else { return none };
+    let Some(found) = maps::flow6(index) else { return Hit { is_stranger: true, ..none } };
+    if !upper.plain {
+        return none;
+    }
     hit6(s, key, found, &upper, index)
 }
 
@@ -231,6 +241,7 @@ fn hit6(s: &State, key: Key6, found: *mut Flow6, upper: &Upper, index: u32) -> H
             ports: (&raw const (*found).new_ports).cast::<u32>().read_volatile(),
             decision: (&raw const (*found).decision).read_volatile(),
             index,
+            is_stranger: false,
         };
         hit.found = flow::word(entry) == word;
         hit

@@ -14,6 +14,7 @@ pub mod related;
 pub mod reroute;
 pub mod route;
 pub mod rules;
+pub mod shield;
 pub mod source;
 pub mod tcp_reset;
 pub mod track;

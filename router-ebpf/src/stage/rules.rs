@@ -10,12 +10,13 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
 use router_common::facts::Facts;
 use router_common::hash;
 use router_common::maps::event::{Event, HEAD_BYTES};
-use router_common::maps::image::{Cell, Limits, Rule, limit_key};
+use router_common::maps::image::{Cell, Limits, Record, Rule, limit_key};
 use router_common::maps::rule::{FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, RuleScratch};
 use router_common::rules::tree::{self, Tree};
 use router_common::rules::walk::{self, flag, verdict};
 use router_common::rules::{Cells, Hooks, Walk, limit, rows};
 use router_common::verdict::Stage;
+use router_common::wire::ipv6::join;
 
 use crate::maps::{self, Images};
 use crate::stage::connection_limit::connection_limit_met;
@@ -101,6 +102,22 @@ pub extern "C" fn rules_find32(generation: u32, cells: u32, nodes: u32, payloads
 pub extern "C" fn rules_find64(generation: u32, cells: u32, nodes: u32, payloads: u32, key: u64) -> u32 {
     let Some(image) = Image::of(generation) else { return DAMAGED };
     tree::find64(image, Tree { cells, nodes, payloads }, key).unwrap_or(DAMAGED)
+}
+
+/// The slot of the rule that drops what comes from an address, and one; 0: none does. See `router_common`'s
+/// [`rows::shield`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_shield(generation: u32, family: u32, high: u64, low: u64) -> u32 {
+    let found = (|| {
+        let image = Image::of(generation)?;
+        let cell = rows::shield(image, family as u8, &join((high, low)))?;
+        if cell == 0 {
+            return None;
+        }
+        Some(Rule::of(image.cell(cell)?).slot + 1)
+    })();
+    found.unwrap_or(0)
 }
 
 /// Looks up the row of one dimension; 0 where the image is damaged, as for those below.

@@ -16,7 +16,7 @@ use plan::facts::HostLink;
 use router_common::maps::control::{CONTROL, Control, flag};
 use router_common::maps::counter::{Counter, PORT_COUNTERS, PortCounters, REASONS};
 use router_common::maps::event::{EVENTS, Event, TRACE, TraceFilter};
-use router_common::maps::flow::{self, Flow4, Flow6, Tracking};
+use router_common::maps::flow::{self, Flow4, Flow6, Tracking, tracking};
 use router_common::maps::fragment::{HELD, Held};
 use router_common::maps::handover::{Handover, MAGIC};
 use router_common::maps::image::{self, Record};
@@ -107,6 +107,9 @@ pub struct Rig {
     /// Of IPv4.
     flow_buckets: u32,
 }
+
+/// What tracking knows of the rules.
+const OF_RULES: u32 = tracking::NO_TYPES | tracking::NO_LISTS | tracking::SHIELD4 | tracking::SHIELD6;
 
 /// Loads the programs, but for those of the slow path: few tables need them.
 fn load(flow_buckets: u32) -> Result<Ebpf> {
@@ -297,7 +300,7 @@ impl Rig {
         })
     }
 
-    /// Puts rules in force, given as RouterOS text; interfaces are the ports of this rig. Counters go on by the place of
+    /// Puts rules in force, given as RouterOS text, with what tracking has to know of them; interfaces are the ports of this rig. Counters go on by the place of
     /// the rule.
     pub fn rules(&mut self, text: &str) -> Result<()> {
         let link = |(name, ifindex): (&String, &u32)| HostLink {
@@ -330,6 +333,10 @@ impl Rig {
             let mut outer: ArrayOfMaps<_, Array<MapData, image::Cell>> =
                 self.map_mut(image::IMAGES)?.try_into()?;
             outer.set(slot, &inner, 0)?;
+            let mut settings = self.array::<TrackingPod>(flow::TRACKING)?;
+            let TrackingPod(mut tracking) = settings.get(&slot, 0)?;
+            tracking.flags = tracking.flags & !OF_RULES | desired.image.tracking.flags & OF_RULES;
+            settings.set(slot, TrackingPod(tracking), 0)?;
         }
         self.control(|control| control.generation += 2)
     }

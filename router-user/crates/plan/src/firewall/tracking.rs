@@ -41,10 +41,14 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
         .filter_map(|rule| cell(rule.matchers))
         .map(Matchers::of)
         .any(|matchers| matchers.present & (matcher::SRC_LIST | matcher::DST_LIST) != 0);
-    let asks_types = [header::ROOT4, header::ROOT6].into_iter().any(|family| {
+    let root = |family: usize, of: usize| {
         let roots = cell(HEADER).and_then(|top| cell(word(top, family as u32) + 1));
-        roots.is_some_and(|roots| word(roots, root::DIMENSIONS as u32) >> dimension::TYPE & 1 != 0)
-    });
+        roots.map_or(0, |roots| word(roots, of as u32))
+    };
+    let families = [header::ROOT4, header::ROOT6];
+    let asks_types =
+        families.iter().any(|family| root(*family, root::DIMENSIONS) >> dimension::TYPE & 1 != 0);
+    let [shield4, shield6] = families.map(|family| root(family, root::SHIELD) != 0);
     for (flag, on) in [
         (tracking::ENABLED, enabled),
         (tracking::LOOSE, view.loose),
@@ -52,6 +56,8 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
         (tracking::FASTTRACK, fasttracks),
         (tracking::NO_TYPES, !asks_types),
         (tracking::NO_LISTS, !asks_lists),
+        (tracking::SHIELD4, shield4),
+        (tracking::SHIELD6, shield6),
     ] {
         compiled.flags |= if on { flag } else { 0 };
     }
@@ -87,11 +93,40 @@ mod tests {
         assert_eq!(flags(rule) & none, none);
         assert_eq!(flags(&format!("{rule} dst-address-type=local")) & none, tracking::NO_LISTS);
         let list = format!(
-            "{rule} src-address-list=seen\nadd chain=input action=add-src-to-address-list \
+            "{rule} src-address-list=seen\n/ip firewall filter add chain=input action=add-src-to-address-list \
                             address-list=seen address-list-timeout=1m"
         );
         assert_eq!(flags(&list) & none, tracking::NO_TYPES);
+        assert_eq!(flags(&list) & (tracking::SHIELD4 | tracking::SHIELD6), 0);
         let v6 = "/ipv6 firewall filter add chain=forward action=drop src-address-type=multicast";
         assert_eq!(flags(v6) & none, tracking::NO_LISTS);
+    }
+
+    #[test]
+    fn raw_rules_that_drop_lists_at_once_are_a_shield() {
+        let shields = |rules: &str| {
+            let lists = "/ip firewall address-list\nadd list=bad address=10.0.0.0/8\nadd list=worse address=192.0.2.1\n";
+            flags(&format!("{lists}/ip firewall raw\n{rules}")) & tracking::SHIELD4 != 0
+        };
+        assert!(shields("add chain=prerouting action=drop src-address-list=bad"));
+        assert!(shields(
+            "add chain=prerouting action=drop src-address-list=bad comment=x\nadd chain=output action=drop"
+        ));
+        for not in [
+            "action=drop src-address-list=!bad",
+            "action=drop dst-address-list=bad",
+            "action=notrack \
+                     src-address-list=bad",
+            "action=drop src-address-list=bad in-interface=ether1",
+            "action=drop \
+                     src-address-list=bad log=yes",
+        ] {
+            assert!(!shields(&format!("add chain=prerouting {not}")), "{not}");
+        }
+        assert!(!shields("add chain=output action=drop src-address-list=bad"));
+        assert!(!shields(
+            "add chain=prerouting action=accept protocol=tcp\n\
+                          add chain=prerouting action=drop src-address-list=bad"
+        ));
     }
 }

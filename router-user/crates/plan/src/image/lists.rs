@@ -55,6 +55,8 @@ impl Classes {
     }
 }
 
+/// `shields` has the lists whose members a rule at once drops, with the rule's cell, in order.
+#[expect(clippy::too_many_arguments, reason = "all of them are of one call")]
 pub fn encode(
     cells: &mut Cells,
     rows: &mut Rows,
@@ -62,6 +64,7 @@ pub fn encode(
     bits: &[Option<u16>],
     src: &Asked,
     dst: &Asked,
+    shields: &[(usize, u32)],
     family: u8,
 ) -> Result<Encoded, TooLarge> {
     let mut classes = Classes::default();
@@ -91,8 +94,13 @@ pub fn encode(
     let first = cells.reserve(classes.sets.len());
     let (src, dst) = (Side::new(rows, src, lists), Side::new(rows, dst, lists));
     for (cell, set) in (first..).zip(&classes.sets) {
-        let mut class =
-            Class { src_row: src.row(rows, cells, set), dst_row: dst.row(rows, cells, set), member: [0; 14] };
+        let shield = shields.iter().find(|(list, _)| set.contains(&(*list as u32)));
+        let mut class = Class {
+            src_row: src.row(rows, cells, set),
+            dst_row: dst.row(rows, cells, set),
+            shield: shield.map_or(0, |(_, rule)| *rule),
+            member: [0; 13],
+        };
         for bit in set.iter().filter_map(|list| bits.get(*list as usize).copied().flatten()) {
             if let Some(word) = class.member.get_mut(usize::from(bit) / 32) {
                 *word |= 1 << (bit % 32);

@@ -156,8 +156,18 @@ impl Family<'_> {
                     *place = Some(bit as u16);
                 }
             }
-            let encoded =
-                lists::encode(self.cells, &mut rows, &self.rules.lists, &bits, &src, &dst, self.number)?;
+            let shields = self.shields(first_rule);
+            let encoded = lists::encode(
+                self.cells,
+                &mut rows,
+                &self.rules.lists,
+                &bits,
+                &src,
+                &dst,
+                &shields,
+                self.number,
+            )?;
+            words[root::SHIELD] = (!shields.is_empty()).into();
             words[root::CLASSES] = encoded.classes;
             [words[root::HOSTS], words[root::HOSTS_MASK], words[root::HOSTS_SEED]] = encoded.hosts;
             let [cells, nodes, payloads] = encoded.tree;
@@ -183,6 +193,25 @@ impl Family<'_> {
             self.cells.set(cell, cell_of(words));
         }
         Ok(top)
+    }
+
+    /// The lists of the rules at the beginning of chain prerouting of raw that drop what comes from a list, with the cells
+    /// of the rules. Behind a list with dynamic entries none is certain to be the one that counts.
+    fn shields(&self, first_rule: u32) -> Vec<(usize, u32)> {
+        let mut shields = Vec::new();
+        let Some(raw) = self.rules.chains.get(chain::RAW_PREROUTING as usize) else { return shields };
+        for (cell, rule) in (first_rule..).zip(&raw.rules) {
+            let asks_list = Matches { src_list: rule.matches.src_list, ..Matches::default() };
+            let list = rule.matches.src_list.filter(|is| !is.not && rule.matches == asks_list);
+            let (Some(Is { value: list, .. }), Action::Drop, false) = (list, &rule.action, rule.log) else {
+                break;
+            };
+            shields.push((list, cell));
+            if self.rules.lists.get(list).is_none_or(|list| list.dynamic) {
+                break;
+            }
+        }
+        shields
     }
 
     /// The values that a rule takes in a dimension with a tree; None where it does not care.
