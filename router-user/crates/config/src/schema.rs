@@ -72,6 +72,8 @@ pub struct Menu {
     pub shown: Vec<String>,
     pub versions: Versions,
     has_references: bool,
+    /// Items are disabled unless they say otherwise.
+    disabled: bool,
 }
 
 /// The releases that have a menu or property.
@@ -192,6 +194,11 @@ impl Menu {
     pub(crate) fn has_references(&self) -> bool {
         self.has_references
     }
+
+    /// What holds for items that don't say whether they are disabled.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled
+    }
 }
 
 fn find<'a>(sorted: &'a [Property], name: &str) -> Option<&'a Property> {
@@ -311,6 +318,8 @@ type Types = HashMap<String, Type>;
 fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu, String> {
     let properties = build_properties(entry.properties, types)?;
     let has_references = properties.iter().any(|p| p.ty.has_references());
+    let disabled = find(&properties, "disabled").and_then(|p| p.default.as_ref());
+    let disabled = disabled.is_some_and(|(_, value)| *value == Value::Bool(true));
     let mut status = build_properties(entry.status, types)?;
     status.iter_mut().for_each(|p| p.read_only = true);
     let commands = entry
@@ -349,6 +358,7 @@ fn build_menu(entry: MenuEntry, index: usize, types: &mut Types) -> Result<Menu,
         shown: entry.shown,
         versions: Versions::new(entry.since, entry.until),
         has_references,
+        disabled,
     })
 }
 

@@ -281,8 +281,8 @@ impl<'t> Plan<'t> {
 
 /// Calls `found` for every name inside an item that has to exist elsewhere.
 fn references(item: &Item, found: &mut dyn FnMut(Target<'_>, &str)) {
-    for property in item.menu().properties.iter().filter(|p| p.ty.has_references()) {
-        if let Some(value) = item.value(&property.name) {
+    for (name, value) in item.values() {
+        if let Some(property) = item.menu().property(name).filter(|property| property.ty.has_references()) {
             property.ty.references(value, &mut |target, name| found(target, name));
         }
     }

@@ -130,7 +130,10 @@ impl Item {
     }
 
     pub fn is_disabled(&self) -> bool {
-        self.effective("disabled") == Some(&Value::Bool(true))
+        match self.0.values.get("disabled") {
+            Some(value) => *value == Value::Bool(true),
+            None => self.menu().is_disabled(),
+        }
     }
 
     /// Part of a fresh router: it can be set, not removed.
