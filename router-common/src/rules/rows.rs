@@ -8,6 +8,7 @@ use crate::hash;
 use crate::maps::image::{
     ALL, BUCKET_HOSTS, Cell, Class, HEADER, Record, SUBTREE, dimension, header, root, word,
 };
+use crate::wire::ipv6::{self, Halves};
 
 /// Bit of every dimension.
 pub const EVERY: u32 = (1 << dimension::COUNT) - 1;
@@ -69,11 +70,11 @@ pub fn row<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk, dimension: u32) -
             by_table(cells, walk.root, root::TYPES, value)?
         }
         dimension::SRC_LIST => {
-            walk.src_class = class(cells, facts.family, walk.root, &facts.src)?;
+            walk.src_class = class(cells, facts.family, walk.root, ipv6::halves(&facts.src))?;
             Class::of(cells.cell(walk.src_class)?).src_row
         }
         dimension::DST_LIST => {
-            walk.dst_class = class(cells, facts.family, walk.root, &facts.dst)?;
+            walk.dst_class = class(cells, facts.family, walk.root, ipv6::halves(&facts.dst))?;
             Class::of(cells.cell(walk.dst_class)?).dst_row
         }
         _ => by_tree(cells, facts, walk, dimension)?,
@@ -122,7 +123,7 @@ fn by_tree<C: Cells>(cells: C, facts: &Facts, walk: &mut Walk, dimension: u32) -
     let key = match dimension {
         dimension::SRC | dimension::DST => {
             let address = if dimension == dimension::SRC { &facts.src } else { &facts.dst };
-            return by_address(cells, tree, facts.family, address);
+            return by_address(cells, tree, facts.family, ipv6::halves(address));
         }
         dimension::SRC_PORT if has_ports => u32::from(facts.src_port),
         dimension::DST_PORT if has_ports => u32::from(facts.dst_port),
@@ -151,23 +152,22 @@ fn by_table<C: Cells>(cells: C, top: u32, table: usize, value: u32) -> Option<u3
 }
 
 #[inline(always)]
-fn by_address<C: Cells>(cells: C, tree: Tree, family: u8, address: &[u8; 16]) -> Option<u32> {
+fn by_address<C: Cells>(cells: C, tree: Tree, family: u8, (high, low): Halves) -> Option<u32> {
     if family == 4 {
-        return cells.find32(tree, first_word(address));
+        return cells.find32(tree, u32::from_be(high as u32));
     }
-    let (high, low) = halves(address);
-    let found = cells.find64(tree, high)?;
+    let found = cells.find64(tree, u64::from_be(high))?;
     if found & SUBTREE == 0 {
         return Some(found);
     }
     let cell = cells.cell(found & !SUBTREE)?;
     let lower = Tree { cells: word(cell, 0), nodes: word(cell, 1), payloads: word(cell, 2) };
-    cells.find64(lower, low)
+    cells.find64(lower, u64::from_be(low))
 }
 
 /// The rule that drops what comes from an address, see [`Class::shield`]; 0: none does.
 #[inline(always)]
-pub fn shield<C: Cells>(cells: C, family: u8, address: &[u8; 16]) -> Option<u32> {
+pub fn shield<C: Cells>(cells: C, family: u8, address: Halves) -> Option<u32> {
     let first = cells.cell(HEADER)?;
     let top = word(first, if family == 4 { header::ROOT4 } else { header::ROOT6 } as u32);
     Some(Class::of(cells.cell(class(cells, family, top, address)?)?).shield)
@@ -175,12 +175,12 @@ pub fn shield<C: Cells>(cells: C, family: u8, address: &[u8; 16]) -> Option<u32>
 
 /// The class cell of an address: single ones first, which know of the prefixes around them.
 #[inline(always)]
-fn class<C: Cells>(cells: C, family: u8, top: u32, address: &[u8; 16]) -> Option<u32> {
+fn class<C: Cells>(cells: C, family: u8, top: u32, address: Halves) -> Option<u32> {
     let roots = cells.cell(top + 1)?;
     let classes = word(roots, root::CLASSES as u32);
     let hosts = word(roots, root::HOSTS as u32);
     if family == 4 && hosts != 0 {
-        let key = first_word(address);
+        let key = u32::from_be(address.0 as u32);
         let mask = word(roots, root::HOSTS_MASK as u32);
         let (first, second) = hash::buckets(key, word(roots, root::HOSTS_SEED as u32), mask);
         let bucket = cells.cell(hosts + first)?;
@@ -216,13 +216,6 @@ fn in_bucket(bucket: &Cell, key: u32) -> u32 {
         found |= same.wrapping_neg() & (pair >> 32);
     }
     found as u32
-}
-
-/// IPv4, in host order.
-#[inline(always)]
-pub fn first_word(address: &[u8; 16]) -> u32 {
-    let [a, b, c, d, ..] = *address;
-    u32::from_be_bytes([a, b, c, d])
 }
 
 /// IPv6, in host order.

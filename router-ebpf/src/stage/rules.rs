@@ -16,7 +16,6 @@ use router_common::rules::tree::{self, Tree};
 use router_common::rules::walk::{self, flag, verdict};
 use router_common::rules::{Cells, Hooks, Walk, limit, rows};
 use router_common::verdict::Stage;
-use router_common::wire::ipv6::join;
 
 use crate::maps::{self, Images};
 use crate::stage::connection_limit::connection_limit_met;
@@ -111,7 +110,7 @@ pub extern "C" fn rules_find64(generation: u32, cells: u32, nodes: u32, payloads
 pub extern "C" fn rules_shield(generation: u32, family: u32, high: u64, low: u64) -> u32 {
     let found = (|| {
         let image = Image::of(generation)?;
-        let cell = rows::shield(image, family as u8, &join((high, low)))?;
+        let cell = rows::shield(image, family as u8, (high, low))?;
         if cell == 0 {
             return None;
         }
