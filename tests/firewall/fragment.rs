@@ -45,7 +45,7 @@ fn exchange(router: &Router) {
 fn arrives_reversed(router: &Router, source: &str, destination: &str, id: u16) -> bool {
     let target = SocketAddr::new(destination.parse().unwrap(), 5001);
     let receiver = router.b().enter(|| UdpSocket::bind(target).unwrap()).unwrap();
-    receiver.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    receiver.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
     let frame = || on("ether1", [0; 6], [0; 6]).ip(source, destination);
     let whole = frame().udp(4000, 5001, 1992).packet();
     let datagram = whole.split_at(if target.is_ipv4() { 20 } else { 40 }).1.to_vec();
@@ -82,7 +82,13 @@ fn fragments(label: &str, mode: &str) {
     assert_eq!(router.dropped(), []);
 
     let before = router.packets("fragment-held");
-    assert!(arrives_reversed(&router, A4, B4, 77), "IPv4 in another order");
+    let arrived = arrives_reversed(&router, A4, B4, 77);
+    assert!(
+        arrived,
+        "IPv4 in another order: {:?}, {} held",
+        router.dropped(),
+        router.packets("fragment-held") - before
+    );
     assert!(arrives_reversed(&router, A6, B6, 77), "IPv6 in another order");
     assert!(router.packets("fragment-held") >= before + 2);
     assert_eq!(router.dropped(), []);
