@@ -1,5 +1,6 @@
 //! The flow table: look-up, insert and end of entries. See [`router_common::maps::flow`] for its layout.
 
+use core::hint::black_box;
 use core::mem::offset_of;
 
 use router_common::maps::flow::{
@@ -109,12 +110,11 @@ const FAST_TRIES: u64 = 4;
 pub fn find(key: Key) -> u32 {
     let (seed, mask) = maps::flow_table(key.family);
     let place = key.place(seed);
+    // Where none can stand beyond, the first bucket is asked again: a branch would cost the verifier more.
     let [first, second, third] = place.buckets(mask);
-    let index = find_in::<FAST_TRIES>(key, place.tag(), first, false);
-    if index != NONE || !is_beyond(key.family, mask) {
-        return index;
-    }
-    for number in [second, third] {
+    let Some(beyond) = beyond(key.family, mask) else { return NONE };
+    let or_first = |number: u32| first.wrapping_add(number.wrapping_sub(first) & beyond);
+    for number in [first, or_first(second), or_first(third)] {
         let index = find_in::<FAST_TRIES>(key, place.tag(), number, false);
         if index != NONE {
             return index;
@@ -123,12 +123,13 @@ pub fn find(key: Key) -> u32 {
     NONE
 }
 
-/// Whether a key may stand in another bucket than the first one of its own.
+/// All bits where a key may stand in another bucket than the first one of its own, else none.
 #[inline(always)]
-fn is_beyond(family: u32, mask: u32) -> bool {
-    // SAFETY: one word of a map value.
-    let beyond = |unused: *mut Unused| unsafe { (&raw const (*unused).beyond).read_volatile() } != 0;
-    near(mask) == 0 || maps::unused(family).is_none_or(beyond)
+fn beyond(family: u32, mask: u32) -> Option<u32> {
+    let unused = maps::unused(family)?;
+    // SAFETY: one word of a map value, 0 or 1.
+    let is_beyond = unsafe { (&raw const (*unused).beyond).read_volatile() } & 1;
+    Some(black_box(is_beyond | u32::from(near(mask) == 0)).wrapping_neg())
 }
 
 /// The entry of a live flow with this key among the first `TRIES` candidates of a bucket, or [`NONE`]. With `busy`, one
@@ -169,7 +170,8 @@ pub mod sought {
 #[inline(always)]
 pub fn search(s: &mut State, what: u32) -> u32 {
     let (_, mask) = maps::flow_table(s.family);
-    let choices = if is_beyond(s.family, mask) { CHOICES } else { 1 };
+    let Some(beyond) = beyond(s.family, mask) else { return NONE };
+    let choices = if beyond != 0 { CHOICES } else { 1 };
     for choice in 0..CHOICES {
         if choice >= choices {
             break;

@@ -66,6 +66,8 @@ fn output(packet: SkbPacket, now: Now, port: &Port) -> i32 {
         observed: 0,
         rewrite: 0,
         scratch: SkbPacket::SCRATCH,
+        stranger: 0,
+        reserved: 0,
         destination: [0; 2],
     };
     packet.output();

@@ -45,6 +45,9 @@ pub struct State {
     pub rewrite: u32,
     /// Index of the program's working memory.
     pub scratch: u32,
+    /// One of [`fast::stranger`].
+    pub stranger: u32,
+    pub reserved: u32,
     /// Where the packet is routed to: its destination, or what that is translated to. IPv4 in the low half of the first
     /// word.
     pub destination: [u64; 2],
@@ -165,6 +168,8 @@ pub fn run<P: Packet>(packet: P) -> i32 {
         observed: 0,
         rewrite: 0,
         scratch: P::SCRATCH,
+        stranger: 0,
+        reserved: 0,
         destination: [0; 2],
     };
     if now.flags & (flag::TRACE | flag::RECORD) != 0 {
@@ -205,7 +210,11 @@ fn resume4<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
     if s.l2_bytes != 0 {
         cursor.take::<Ethernet>()?;
     }
-    source::check4(packet, s, cursor.take::<Ipv4>()?)?;
+    let header = cursor.take::<Ipv4>()?;
+    if s.stranger != fast::stranger::NO {
+        shield::check(packet, s, (u64::from(u32::from_ne_bytes(header.src())), 0))?;
+    }
+    source::check4(packet, s, header)?;
     firewall::run(packet, s)?;
     let [destination, _] = s.destination;
     let route = route::find4(packet, s, (destination as u32).to_ne_bytes())?;
@@ -224,7 +233,11 @@ fn resume6<P: Packet>(packet: P, s: &mut State) -> Result<i32, Exit> {
     if s.l2_bytes != 0 {
         cursor.take::<Ethernet>()?;
     }
-    source::check6(packet, s, cursor.take::<Ipv6>()?)?;
+    let header = cursor.take::<Ipv6>()?;
+    if s.stranger != fast::stranger::NO {
+        shield::check(packet, s, header.src_halves())?;
+    }
+    source::check6(packet, s, header)?;
     firewall::run(packet, s)?;
     let [high, low] = s.destination;
     let route = route::find6(packet, s, (high, low))?;
@@ -336,10 +349,6 @@ fn filtered4<P: Packet>(
             return emit::ipv4::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
         }
     }
-    let source = (u64::from(u32::from_ne_bytes(header.src())), 0);
-    if hit.is_stranger && shield::drops(packet, s, source) {
-        return Ok(P::DROP);
-    }
     Err(Exit::slow())
 }
 
@@ -400,9 +409,6 @@ fn filtered6<P: Packet>(
             fast::count(s, hit.index, packet.packets());
             return emit::ipv6::<P, false>(packet, s, header, cursor, route, ethernet, Some(&hit));
         }
-    }
-    if hit.is_stranger && shield::drops(packet, s, header.src_halves()) {
-        return Ok(P::DROP);
     }
     Err(Exit::slow())
 }

@@ -1,4 +1,4 @@
-//! What the first raw rules drop by a list is dropped by the fast path.
+//! What the first raw rules drop by a list is dropped without a walk.
 
 use router_common::maps::flow::{Tracking, tracking};
 use router_tests::packet::{Frame, Hook, Rig, Segment, on};
@@ -39,11 +39,16 @@ fn reasons(rig: &mut Rig, hook: Hook, frame: &Frame) -> String {
     rig.run(hook, &frame.port, &frame.bytes()).unwrap().reasons.join(" ")
 }
 
+/// With NO_CACHE the rules are walked: both ways come to the same.
 #[test]
-fn a_listed_source_needs_no_slow_path() {
-    for hook in [Hook::Xdp, Hook::TcIngress] {
-        let mut rig = shielded(BAD);
-        rig.slow_path(false).unwrap();
+fn a_listed_source_is_dropped_and_counted_as_by_the_rules() {
+    for (hook, flags) in
+        [Hook::Xdp, Hook::TcIngress].into_iter().flat_map(|hook| [(hook, 0), (hook, tracking::NO_CACHE)])
+    {
+        let mut rig = router();
+        let flags = tracking::ENABLED | tracking::LOOSE | flags;
+        rig.track(Tracking { flags, ..Tracking::default() }).unwrap();
+        rig.rules(BAD).unwrap();
         let frames = [
             udp("192.0.2.2"),
             syn("192.0.2.2"),
@@ -55,40 +60,34 @@ fn a_listed_source_needs_no_slow_path() {
         for frame in &frames {
             assert_eq!(reasons(&mut rig, hook, frame), "raw-drop", "{hook:?}");
         }
+        let passed = if hook == Hook::Xdp { "forwarded" } else { "forwarded-tc" };
         for other in ["192.0.2.4", "192.0.2.63", "192.0.2.128", "2001:db8:1::3"] {
-            assert_eq!(reasons(&mut rig, hook, &udp(other)), "no-slow-path", "{hook:?}, {other}");
+            assert_eq!(reasons(&mut rig, hook, &udp(other)), passed, "{hook:?}, {other}");
         }
         // The first rule that has the source counts: IP packets, and their bytes.
         assert_eq!(rig.counted(RULES).unwrap(), [(4, 48 + 40 + 48 + 48), (1, 48), (1, 68)], "{hook:?}");
     }
 }
 
+/// Rules before it, or more to ask: the packet may be another's.
 #[test]
-fn what_the_shield_is_no_help_for_walks_the_rules() {
-    let xdp = Hook::Xdp;
-    // Rules before it, or more to ask: the packet may be another's.
-    for rules in [
-        BAD.replacen(
-            "/ip firewall raw\n",
-            "/ip firewall raw\nadd chain=prerouting dst-port=53 protocol=udp\n",
-            1,
+fn other_rules_are_walked() {
+    let accept = "/ip firewall raw\nadd chain=prerouting dst-port=53 protocol=udp\n";
+    for (rules, expected) in [
+        (BAD.replacen("/ip firewall raw\n", accept, 1), "forwarded"),
+        (
+            BAD.replace("src-address-list=bad\n", "src-address-list=bad protocol=udp dst-port=53\n"),
+            "raw-drop",
         ),
-        BAD.replace("src-address-list=bad\n", "src-address-list=bad protocol=udp dst-port=53\n"),
+        (BAD.replace("src-address-list=bad\n", "src-address-list=bad protocol=tcp\n"), "raw-drop"),
     ] {
         let mut rig = shielded(&rules);
-        let accepted = rules.contains("prerouting dst-port");
-        let expected = if accepted { "forwarded" } else { "raw-drop" };
-        assert_eq!(reasons(&mut rig, xdp, &udp("192.0.2.2")), expected, "{rules}");
-        rig.slow_path(false).unwrap();
-        if !accepted {
-            assert_eq!(reasons(&mut rig, xdp, &udp("192.0.2.2")), "no-slow-path", "{rules}");
-        }
+        assert_eq!(reasons(&mut rig, Hook::Xdp, &udp("192.0.2.2")), expected, "{rules}");
     }
-    // A fragment fares as its first one does.
+    // A fragment meets the rules, as those behind it fare.
     let mut rig = shielded(BAD);
-    rig.slow_path(false).unwrap();
     let first = from_host1().ip("192.0.2.2", "10.1.0.1").part(7, 0, true).udp(4000, 53, 24);
-    assert_eq!(reasons(&mut rig, xdp, &first), "no-slow-path");
+    assert_eq!(reasons(&mut rig, Hook::Xdp, &first), "raw-drop");
 }
 
 /// Connections from before the list had the source: decisions of the image before count no more, fasttrack goes on.

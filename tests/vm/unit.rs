@@ -54,8 +54,8 @@ impl Systemd {
             seen = self.run(line);
             seen.contains(part)
         };
-        // Loading the programs takes seconds in an emulated machine.
-        if !(0..6).any(|_| {
+        // Loading the programs takes up to a minute in an emulated machine.
+        if !(0..24).any(|_| {
             holds() || {
                 std::thread::sleep(std::time::Duration::from_secs(5));
                 false

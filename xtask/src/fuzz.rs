@@ -1,6 +1,12 @@
 //! `cargo xtask fuzz`: the fuzz targets, each for a while.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -32,18 +38,44 @@ pub fn run(options: &Options) -> Result<()> {
     if chosen.is_empty() {
         bail!("{FOLDER} has no targets");
     }
-    for target in chosen {
-        if !all.contains(target) {
-            bail!("no fuzz target {target}; there are {}", all.join(", "));
-        }
-        let mut fuzz = shell::cargo();
-        fuzz.args(["+nightly", "fuzz", "run", "--fuzz-dir", FOLDER, "--target-dir"]);
-        fuzz.arg(shell::target().join("fuzz")).args([target.as_str(), "--"]);
-        fuzz.args([format!("-max_total_time={}", options.seconds), "-print_final_stats=1".to_owned()]);
-        fuzz.args(["-rss_limit_mb=2048", "-timeout=10"]);
-        shell::run(&mut fuzz)?;
+    if let Some(target) = chosen.iter().find(|target| !all.contains(target)) {
+        bail!("no fuzz target {target}; there are {}", all.join(", "));
     }
-    Ok(())
+    shell::run(cargo_fuzz("build").args(["--fuzz-dir", FOLDER, "--target-dir"]).arg(built()))?;
+    // Each is one thread, so as many run side by side as there are processors.
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        while let Some(target) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            fuzz(target, options.seconds)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let processors = thread::available_parallelism().map_or(1, |count| count.get());
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect()
+    })
+}
+
+fn fuzz(target: &str, seconds: u64) -> Result<()> {
+    let mut fuzz = cargo_fuzz("run");
+    fuzz.args(["--fuzz-dir", FOLDER, "--target-dir"]).arg(built()).args([target, "--"]);
+    fuzz.args([format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned()]);
+    shell::run(fuzz.args(["-rss_limit_mb=2048", "-timeout=10"]))
+}
+
+fn cargo_fuzz(verb: &str) -> Command {
+    let mut cargo = shell::cargo();
+    cargo.args(["+nightly", "fuzz", verb]);
+    cargo
+}
+
+fn built() -> PathBuf {
+    shell::target().join("fuzz")
 }
 
 fn targets() -> Result<Vec<String>> {

@@ -24,7 +24,7 @@ use program::Program;
 use report::{Outcome, Report};
 
 /// Longest time for one machine with all its tests.
-const MACHINE_LIMIT_S: u64 = 2700;
+const MACHINE_LIMIT_S: u64 = 3600;
 
 #[derive(Args, Clone, Default)]
 pub struct Options {

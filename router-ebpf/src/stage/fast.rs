@@ -13,7 +13,6 @@ use crate::flow::{self, Key};
 use crate::maps;
 use crate::pipeline::State;
 use crate::stage::firewall::{epoch, is_decided};
-use crate::stage::shield;
 use crate::stage::translate::delta;
 
 /// What the table says of a packet, copied and then found to be of one life of the entry.
@@ -29,8 +28,14 @@ pub struct Hit<Address> {
     pub decision: Decision,
     /// Its entry.
     pub index: u32,
-    /// The packet is no fragment, and there is no entry for it.
-    pub is_stranger: bool,
+}
+
+/// [`State::stranger`]: whether the table has no entry for a packet that is no fragment.
+pub mod stranger {
+    pub const NO: u32 = 0;
+    pub const YES: u32 = 1;
+    /// Control segments of TCP are not looked up.
+    pub const MAYBE: u32 = 2;
 }
 
 /// The upper layer's header, as far as it is of interest. All of it is always written: the verifier refuses what LLVM
@@ -143,23 +148,24 @@ const fn tracks_age() -> u32 {
 }
 
 #[inline(always)]
-pub fn find4(s: &State, header: &Ipv4, cursor: &mut Cursor<'_>) -> Hit<u32> {
+pub fn find4(s: &mut State, header: &Ipv4, cursor: &mut Cursor<'_>) -> Hit<u32> {
     let none = Hit::default();
     if header.has_options() || header.is_fragment() {
         return none;
     }
     let protocol = header.protocol();
     let upper = upper(cursor, protocol, s.length.wrapping_sub(20));
-    if !upper.plain && !(upper.tcp && shield::is_up(s)) {
-        return Hit { is_stranger: !upper.tcp, ..none };
+    if !upper.plain {
+        s.stranger = if upper.tcp { stranger::MAYBE } else { stranger::YES };
+        return none;
     }
     let (src, dst) = (u32::from_ne_bytes(header.src()), u32::from_ne_bytes(header.dst()));
     let key = key4(src, dst, upper.ports, protocol, 0);
     let index = flow::find(Key::v4(key));
-    let Some(found) = maps::flow4(index) else { return Hit { is_stranger: true, ..none } };
-    if !upper.plain {
+    let Some(found) = maps::flow4(index) else {
+        s.stranger = stranger::YES;
         return none;
-    }
+    };
     hit4(s, key, found, &upper, index)
 }
 
@@ -187,7 +193,6 @@ fn hit4(s: &State, key: Key4, found: *mut Flow4, upper: &Upper, index: u32) -> H
             ports: (&raw const (*found).new_ports).cast::<u32>().read_volatile(),
             decision: (&raw const (*found).decision).read_volatile(),
             index,
-            is_stranger: false,
         };
         hit.found = flow::word(entry) == word;
         hit
@@ -195,22 +200,23 @@ fn hit4(s: &State, key: Key4, found: *mut Flow4, upper: &Upper, index: u32) -> H
 }
 
 #[inline(always)]
-pub fn find6(s: &State, header: &Ipv6, cursor: &mut Cursor<'_>) -> Hit<Halves> {
+pub fn find6(s: &mut State, header: &Ipv6, cursor: &mut Cursor<'_>) -> Hit<Halves> {
     let protocol = header.next_header();
     let none = Hit::default();
     if router_common::wire::ipv6::next::is_extension(protocol) {
         return none;
     }
     let upper = upper(cursor, protocol, s.length.wrapping_sub(40));
-    if !upper.plain && !(upper.tcp && shield::is_up(s)) {
-        return Hit { is_stranger: !upper.tcp, ..none };
+    if !upper.plain {
+        s.stranger = if upper.tcp { stranger::MAYBE } else { stranger::YES };
+        return none;
     }
     let key = key6(header.src_halves(), header.dst_halves(), upper.ports, protocol, 0);
     let index = flow::find(Key::v6(key));
-    let Some(found) = maps::flow6(index) else { return Hit { is_stranger: true, ..none } };
-    if !upper.plain {
+    let Some(found) = maps::flow6(index) else {
+        s.stranger = stranger::YES;
         return none;
-    }
+    };
     hit6(s, key, found, &upper, index)
 }
 
@@ -241,7 +247,6 @@ fn hit6(s: &State, key: Key6, found: *mut Flow6, upper: &Upper, index: u32) -> H
             ports: (&raw const (*found).new_ports).cast::<u32>().read_volatile(),
             decision: (&raw const (*found).decision).read_volatile(),
             index,
-            is_stranger: false,
         };
         hit.found = flow::word(entry) == word;
         hit

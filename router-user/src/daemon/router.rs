@@ -110,7 +110,7 @@ impl Router {
         let members = timed::take(&mut change.tree)?;
         self.dynamic_lists.extend(members.iter().map(|member| member.list));
         let text = files::stored(&change.tree);
-        let kept = self.check(&change.tree, &text)?;
+        let check = self.check(&change.tree, &text);
         let current = self.store.current().map(|version| version.meta.clone());
         let running = current.as_ref().and_then(|meta| meta.pending.clone());
         let pending = match change.trial {
@@ -139,7 +139,7 @@ impl Router {
         let stored = self.store.current().is_some_and(|version| version.text == text);
         let refuse_gaps = !commit.gaps_accepted && !stored;
         let commit = (!same).then_some((commit, text));
-        let mut applied = self.converge(&change.tree, commit, refuse_gaps).await?;
+        let (mut applied, kept) = self.converge(&change.tree, commit, refuse_gaps, check).await?;
         self.tree = change.tree;
         self.setup.scripts.publish(&self.tree);
         self.kept = kept;
@@ -195,21 +195,25 @@ impl Router {
     /// Makes the current configuration true again; zero steps where it is.
     pub async fn reconcile(&mut self) -> anyhow::Result<Applied> {
         let tree = self.tree.clone();
-        self.converge(&tree, None, false).await
+        let (applied, ()) = self.converge(&tree, None, false, std::future::ready(Ok(()))).await?;
+        Ok(applied)
     }
 
-    async fn converge(
+    /// Nothing is changed before `check` has given its answer.
+    async fn converge<T>(
         &mut self,
         tree: &Tree,
         commit: Option<(Commit, String)>,
         refuse_gaps: bool,
-    ) -> anyhow::Result<Applied> {
+        check: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<(Applied, T)> {
         let mut facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
         facts.dynamic_lists = self.dynamic_lists.clone();
         let desired = plan::compile(tree, &facts)?;
         if refuse_gaps && !desired.gaps.is_empty() {
             return Err(gap_errors(&desired.gaps).into());
         }
+        let checked = check.await?;
         let generation = self.pulse.read().generation;
         let store = &mut self.store;
         let before = self.desired.as_ref().map(|desired| &desired.image);
@@ -244,19 +248,28 @@ impl Router {
             tracing::info!("{step}");
         }
         let version = self.store.current().map_or(0, |version| version.meta.version);
-        Ok(Applied { version, steps, new_image, warnings, ..Applied::default() })
+        Ok((Applied { version, steps, new_image, warnings, ..Applied::default() }, checked))
     }
 
     /// What would be stored must be loadable, or the next start could not. Where only some rules are others than before,
-    /// they are what is looked at.
-    fn check(&self, tree: &Tree, text: &str) -> anyhow::Result<OnceLock<Vec<Kept>>> {
+    /// they are what is looked at; else a thread reads all of it meanwhile. Gives the lines without effect, as far as known.
+    fn check(
+        &self,
+        tree: &Tree,
+        text: &str,
+    ) -> impl Future<Output = anyhow::Result<OnceLock<Vec<Kept>>>> + use<> {
         const FEW: usize = 100;
         let menus: Vec<&str> = plan::firewall::MENUS.into_iter().chain(timed::MENUS).collect();
         let few = config::export_changed(tree, &self.tree, &menus, FEW, &files::stored_options());
-        if few.is_some_and(|few| Router::reread(&few).is_ok()) {
-            return Ok(OnceLock::new());
+        let is_right = few.is_some_and(|few| Router::reread(&few).is_ok());
+        let text = text.to_owned();
+        let reading = (!is_right).then(|| tokio::task::spawn_blocking(move || Router::reread(&text)));
+        async move {
+            match reading {
+                Some(reading) => reading.await.context("read what would be stored")?.map(OnceLock::from),
+                None => Ok(OnceLock::new()),
+            }
         }
-        Router::reread(text).map(OnceLock::from)
     }
 
     /// Lines of the export that have no effect.

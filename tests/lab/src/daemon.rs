@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::netns::Netns;
 
 /// How long a start may take: in a virtual machine without hardware support programs verify slowly.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(240);
 
 /// A running `routerd` in a namespace; killed on drop unless it is [left running](Daemon::leave).
 pub struct Daemon {

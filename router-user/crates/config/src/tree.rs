@@ -181,6 +181,9 @@ impl Tree {
 
     /// True where an item with just these values is there and a second one can't be.
     pub(crate) fn is_repeated(&self, menu: &'static Menu, changes: &Changes) -> bool {
+        if menu.unique.is_empty() {
+            return false;
+        }
         let mut values = Values::default();
         for (property, value) in changes {
             values.store(property, value.clone());

@@ -1,7 +1,5 @@
 //! `add`: copies, required arguments, names, place.
 
-use std::collections::HashSet;
-
 use super::apply::take;
 use super::{Assign, Command, Operand, Outcome, Session, error};
 use crate::error::{Error, Span};
@@ -84,19 +82,15 @@ fn own(menu: &Menu, assigns: &mut Vec<Assign>, name: &str) -> Option<Assign> {
 
 /// What `add` needs and didn't get: the names in the order of RouterOS, or its words where one of several is needed.
 fn missing(menu: &Menu, changes: &Changes, span: Span) -> Outcome<()> {
-    let given: HashSet<&str> =
-        changes.iter().filter(|(_, v)| v.is_some()).map(|(p, _)| p.name.as_str()).collect();
-    let told: HashSet<&str> =
-        changes.iter().filter(|(p, v)| tells(p, v.as_ref())).map(|(p, _)| p.name.as_str()).collect();
-    let absent = |names: &[String], given: &HashSet<&str>| -> Vec<String> {
-        names.iter().filter(|name| !given.contains(name.as_str())).cloned().collect()
-    };
-    let missing = absent(&menu.required, &given);
+    let is_given = |name: &&String| changes.iter().any(|(p, v)| p.name == **name && v.is_some());
+    let is_told = |name: &String| changes.iter().any(|(p, v)| p.name == *name && tells(p, v.as_ref()));
+    let missing: Vec<&str> =
+        menu.required.iter().filter(|name| !is_given(name)).map(String::as_str).collect();
     if !missing.is_empty() {
         return error(span, format!("missing value(s) of argument(s) {}", missing.join(" ")));
     }
     for needed in &menu.any_of {
-        if absent(&needed.names, &told).len() == needed.names.len() {
+        if !needed.names.iter().any(is_told) {
             let hint = format!("give one of {}", needed.names.join(", "));
             let hint = (!needed.names.is_empty()).then_some(hint);
             return Err(Error::new(span, needed.message.clone()).maybe(hint).into());

@@ -20,19 +20,20 @@ enum Found<'s> {
 impl Parser<'_> {
     /// The arguments of a known command, up to its end.
     pub(super) fn arguments(&mut self, path: &str, name: &str) -> Parsed<Vec<Arg>> {
+        let (signature, of_menu) = (table().signature(path, name), !table().is_own(path, name));
         let mut reader = Arguments {
             menu: schema::menu(path),
-            signature: table().signature(path, name),
-            properties: table().signature(path, name).properties,
+            signature,
+            properties: signature.properties,
             strict: self.mode.strict,
             sets: path.is_empty() && name == "set",
-            of_menu: !table().is_own(path, name),
+            of_menu,
             args: Vec::new(),
             group: String::new(),
         };
         // `find` in the arguments means the items of the command's menu.
         let before = self.here.clone();
-        if !table().is_own(path, name) {
+        if of_menu {
             self.here = path.into();
         }
         let mut adjacent = false;
