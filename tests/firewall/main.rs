@@ -9,6 +9,7 @@ mod log;
 mod mtu;
 mod reload;
 mod scan;
+mod seeing;
 mod talk;
 mod time;
 

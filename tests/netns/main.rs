@@ -7,5 +7,4 @@ mod icmp;
 mod listing;
 mod oracle;
 mod refuse;
-mod seeing;
 mod survive;

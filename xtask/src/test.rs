@@ -37,6 +37,9 @@ pub struct Options {
     /// Only the virtual machines
     #[arg(long, conflicts_with = "no_vm")]
     vm: bool,
+    /// Every test of what speaks to the kernel in each machine, for hours
+    #[arg(long)]
+    all: bool,
     /// Kernels of the virtual machines
     #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "6.1,6.12")]
     kernels: Vec<String>,
@@ -57,13 +60,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         report.add(here(&programs, &options.filters, folder.join("here"))?);
     }
     if !options.no_vm {
-        let (programs, filters) = (&programs, &options.filters);
+        let programs = &programs;
         // Each machine is one thread of this host, so they run side by side.
         let runs = thread::scope(|scope| {
             let start = |kernel: &String| {
                 shell::step(&format!("tests on Debian's kernel {kernel}, in a virtual machine"));
                 let (kernel, folder) = (kernel.clone(), folder.join(kernel));
-                scope.spawn(move || in_vm(&kernel, programs, filters, folder))
+                scope.spawn(move || in_vm(&kernel, programs, options, folder))
             };
             let runs: Vec<_> = options.kernels.iter().map(start).collect();
             runs.into_iter().map(|run| run.join()).collect::<Vec<_>>()
@@ -93,13 +96,15 @@ fn here(programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec
 }
 
 /// Runs what speaks to the kernel once more under another kernel.
-fn in_vm(kernel: &str, programs: &[Program], filters: &[String], folder: PathBuf) -> Result<Vec<Outcome>> {
+fn in_vm(kernel: &str, programs: &[Program], options: &Options, folder: PathBuf) -> Result<Vec<Outcome>> {
     if let Some(reason) = vm::trouble() {
         return Ok(vec![Outcome::skipped(&format!("[{kernel}] all tests"), reason)]);
     }
-    let programs: Vec<Program> =
-        programs.iter().filter(|program| program.needs_kernel(kernel)).cloned().collect();
-    let job = runner::Job::prepare(&programs, filters, &format!("[{kernel}] "), &folder)?;
+    let is_wanted = |program: &&Program| {
+        if options.all { program.speaks_to_kernel() } else { program.needs_kernel(kernel) }
+    };
+    let programs: Vec<Program> = programs.iter().filter(is_wanted).cloned().collect();
+    let job = runner::Job::prepare(&programs, &options.filters, &format!("[{kernel}] "), &folder)?;
     let own = copy_of_self(&folder)?;
     let command = [own.as_os_str(), "run-tests".as_ref(), job.file.as_os_str()];
     let mut machine = vm::Options::new(kernel, command);
@@ -107,7 +112,7 @@ fn in_vm(kernel: &str, programs: &[Program], filters: &[String], folder: PathBuf
     let cards: Vec<String> = (0..machine.nics.len()).map(Card::mac).collect();
     machine.environment = vec![("ROUTERD_CARDS".into(), cards.join(","))];
     machine.writable = vec![folder];
-    machine.timeout = MACHINE_LIMIT_S;
+    machine.timeout = if options.all { 4 * MACHINE_LIMIT_S } else { MACHINE_LIMIT_S };
     match vm::run(&machine) {
         Ok(status) => job.outcomes(&format!("the virtual machine ended with {status}")),
         Err(error) => job.outcomes(&format!("{error:#}")),

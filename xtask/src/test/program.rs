@@ -35,6 +35,13 @@ impl Program {
         self.name == "router-tests/packet"
     }
 
+    /// Whether what it tests depends on the kernel.
+    pub fn speaks_to_kernel(&self) -> bool {
+        let package = self.name.split('/').next().unwrap_or_default();
+        let own = ["router-tests/packet", "router-tests/vm", "router-tests/netns", "router-tests/firewall"];
+        ["router-dataplane", "router-kernel"].contains(&package) || own.contains(&self.name.as_str())
+    }
+
     /// Whether it is run in the machine with this kernel: the packet tables and what needs a machine in every one, what
     /// speaks to the kernel with the oldest that is supported, scenarios of the whole router with the other, since an
     /// emulated processor has no time for both. Not the firewall's scenarios: in an emulated machine their clients give
