@@ -106,6 +106,7 @@ plain! {
     flow_commit() = track::commit;
     flow_fill(index, partner, direction) = track::fill;
     flow_fasttrack() = track::fasttrack;
+    flow_mark() = track::mark;
     fragment_find() = fragment::find;
     fragment_note(fate) = fragment::note;
     nat_candidate(attempt) = nat::candidate;

@@ -67,7 +67,7 @@ fn output(packet: SkbPacket, now: Now, port: &Port) -> i32 {
         rewrite: 0,
         scratch: SkbPacket::SCRATCH,
         stranger: 0,
-        reserved: 0,
+        empty: 0,
         destination: [0; 2],
     };
     packet.output();

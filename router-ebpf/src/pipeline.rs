@@ -47,7 +47,8 @@ pub struct State {
     pub scratch: u32,
     /// One of [`fast::stranger`].
     pub stranger: u32,
-    pub reserved: u32,
+    /// Bit per built-in chain of the packet's family that has no rules.
+    pub empty: u32,
     /// Where the packet is routed to: its destination, or what that is translated to. IPv4 in the low half of the first
     /// word.
     pub destination: [u64; 2],
@@ -169,7 +170,7 @@ pub fn run<P: Packet>(packet: P) -> i32 {
         rewrite: 0,
         scratch: P::SCRATCH,
         stranger: 0,
-        reserved: 0,
+        empty: 0,
         destination: [0; 2],
     };
     if now.flags & (flag::TRACE | flag::RECORD) != 0 {

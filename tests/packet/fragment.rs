@@ -4,7 +4,7 @@ use router_common::maps::flow::{Tracking, tracking};
 use router_common::maps::fragment::KEPT_TICKS;
 use router_tests::packet::{Frame, Hook, Rig, Segment, SkbContext, describe, on};
 
-use crate::lab::{HOST1, HOST2, ROUTER1, ROUTER2, from_host1, router};
+use crate::lab::{HOST1, HOST2, ROUTER1, ROUTER2, from_host1, from_host2, router};
 
 const XDP_DROP: u32 = 1;
 const TC_ACT_SHOT: u32 = 2;
@@ -30,10 +30,6 @@ fn udp(frame: Frame, id: u16, port: u16) -> Frame {
 
 fn rest(frame: Frame, id: u16) -> Frame {
     frame.part(id, UNITS, false).raw(17, &[7; 21])
-}
-
-fn from_host2() -> Frame {
-    on("ether2", HOST2, ROUTER2)
 }
 
 const PAIRS: [(&str, &str); 2] = [("192.0.2.2", "198.51.100.2"), ("2001:db8:1::2", "2001:db8:2::2")];

@@ -104,3 +104,8 @@ fn with(make: impl FnOnce(&str, &[(&str, Port)]) -> anyhow::Result<Rig>) -> Rig 
 pub fn from_host1() -> Frame {
     on("ether1", HOST1, ROUTER1)
 }
+
+/// As [`from_host1`], on ether2.
+pub fn from_host2() -> Frame {
+    on("ether2", HOST2, ROUTER2)
+}

@@ -2,9 +2,9 @@
 
 use router_common::conntrack::tcp::state;
 use router_common::maps::flow::{Flow4, Tracking, status, tracking};
-use router_tests::packet::{Frame, Hook, Rig, Segment, describe, on};
+use router_tests::packet::{Frame, Hook, Rig, Segment, describe};
 
-use crate::lab::{HOST1, HOST2, ROUTER1, ROUTER2, from_host1, router};
+use crate::lab::{HOST1, HOST2, ROUTER1, ROUTER2, from_host1, from_host2, router};
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -15,11 +15,6 @@ fn tracking_router() -> Rig {
     let mut rig = router();
     rig.track(Tracking { flags: tracking::ENABLED | tracking::LOOSE, ..Tracking::default() }).unwrap();
     rig
-}
-
-/// A frame from the host on ether2 to the router.
-fn from_host2() -> Frame {
-    on("ether2", HOST2, ROUTER2)
 }
 
 /// Runs the frame and expects it to be forwarded unchanged but for MACs and TTL.

@@ -232,9 +232,13 @@ pub struct Tracking {
     pub timeouts: Timeouts,
     /// Bits of [`tracking`].
     pub flags: u32,
-    pub reserved: u32,
+    /// Bit per built-in chain without rules, by [`crate::maps::image::chain`]: IPv4's, from [`EMPTY6_SHIFT`] on IPv6's.
+    pub empty: u32,
 }
 crate::assert_size!(Tracking, 136);
+
+/// See [`Tracking::empty`].
+pub const EMPTY6_SHIFT: u32 = 16;
 
 pub mod tracking {
     /// Packets are tracked at all.

@@ -45,7 +45,12 @@ pub mod chain {
     pub const FILTER_INPUT: u32 = 6;
     pub const FILTER_FORWARD: u32 = 7;
     pub const FILTER_OUTPUT: u32 = 8;
-    pub const COUNT: u32 = 9;
+    pub const MANGLE_PREROUTING: u32 = 9;
+    pub const MANGLE_INPUT: u32 = 10;
+    pub const MANGLE_FORWARD: u32 = 11;
+    pub const MANGLE_OUTPUT: u32 = 12;
+    pub const MANGLE_POSTROUTING: u32 = 13;
+    pub const COUNT: u32 = 14;
     /// As a chain of the operator's is counted where a rule names it.
     pub const OWN: u8 = 255;
 }
@@ -156,11 +161,17 @@ pub mod action {
     pub const NOTRACK: u8 = 9;
     /// [`super::Rule::target`] is the cell of a [`super::Nat`].
     pub const NAT: u8 = 10;
+    /// [`super::Rule::target`] is the mark.
+    pub const MARK_CONNECTION: u8 = 11;
+    pub const MARK_PACKET: u8 = 12;
+    pub const MARK_ROUTING: u8 = 13;
 }
 
 /// Bits of [`Rule::flags`].
 pub mod rule_flag {
     pub const LOG: u32 = 1;
+    /// `passthrough=no`: the walk of the chain ends with the rule.
+    pub const LAST: u32 = 2;
 }
 
 /// One rule.
@@ -178,7 +189,7 @@ pub struct Rule {
     pub reserved: u8,
     /// Index of its counters and limiters, stable while the rule exists.
     pub slot: u32,
-    /// A chain as start | end << 16, a cell, or the id of an address list: as the action has it.
+    /// A chain as start | end << 16, a cell, the id of an address list, or a mark: as the action has it.
     pub target: u32,
     /// Life of an address that the rule adds to a list, in seconds; 0: until the next start.
     pub timeout_s: u32,

@@ -110,6 +110,15 @@ impl Listed {
 pub const LIST_EPOCHS: &str = "LIST_EPOCHS";
 pub const EPOCHS_MAX: u32 = 4096;
 
+/// Map name: `Array<MarkName, MARKS_MAX>`, mmapable: the names of marks by their numbers. For user space alone.
+pub const MARKS: &str = "MARKS";
+/// A connection has sixteen bits for its mark. 0 is no mark.
+pub const MARKS_MAX: u32 = 8192;
+pub const MARK_NAME_BYTES: usize = 64;
+
+/// Zeros behind the name.
+pub type MarkName = [u8; MARK_NAME_BYTES];
+
 /// Map name: `HashMap<PathKey, u32>`: the rules that counted a packet -> their path. Each generation parity has ids of
 /// its own, so that those of the idle slot can be counted together and given anew.
 pub const PATHS: &str = "PATHS";

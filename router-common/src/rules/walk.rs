@@ -137,6 +137,12 @@ impl Walk {
         self.root != 0
     }
 
+    /// A rule has set a mark that others look at.
+    #[inline(always)]
+    pub fn is_outdated(&self) -> bool {
+        self.stale & self.dimensions & MARKS != 0
+    }
+
     /// The cell of the rule that gave the verdict.
     #[inline(always)]
     pub fn rule_cell(&self) -> u32 {
@@ -188,9 +194,10 @@ pub fn start<C: Cells>(cells: C, walk: &mut Walk, chain: u32) -> bool {
     walk.position < walk.end
 }
 
-/// Looks at the next candidate; false once the walk is done.
+/// Looks at the next candidate; false once the walk is done. Where the walk then [`Walk::is_outdated`], and is not done,
+/// the rows have to be prepared before the next step.
 #[inline(always)]
-pub fn step<C: Cells, H: Hooks>(cells: C, facts: &Facts, walk: &mut Walk, hooks: &mut H) -> bool {
+pub fn step<C: Cells, H: Hooks>(cells: C, facts: &mut Facts, walk: &mut Walk, hooks: &mut H) -> bool {
     match advance(cells, walk) {
         Some(Next::Candidate(index)) => match judge(cells, facts, walk, hooks, index) {
             Some(more) => more,
@@ -312,11 +319,25 @@ pub(super) fn part<C: Cells>(cells: C, small: bool, row: u32, chunk: u32) -> Opt
     Some(word(if place < 16 { first } else { cells.cell(row + place / 16)? }, place))
 }
 
+/// The dimensions that rules change while they are walked.
+const MARKS: u32 =
+    1 << dimension::CONNECTION_MARK | 1 << dimension::PACKET_MARK | 1 << dimension::ROUTING_MARK;
+
+/// Sets a mark; the rules behind see it.
+#[inline(always)]
+fn mark(walk: &mut Walk, mark: &mut u32, number: u32, dimension: u32) -> u32 {
+    if *mark != number {
+        *mark = number;
+        walk.change(1 << dimension);
+    }
+    verdict::ACCEPT
+}
+
 /// Tests a candidate and carries out its action; whether the walk goes on.
 #[inline(always)]
 fn judge<C: Cells, H: Hooks>(
     cells: C,
-    facts: &Facts,
+    facts: &mut Facts,
     walk: &mut Walk,
     hooks: &mut H,
     index: u32,
@@ -365,8 +386,16 @@ fn judge<C: Cells, H: Hooks>(
             hooks.add_to_list(rule.target, address, facts.family, rule.timeout_s);
             return Some(true);
         }
+        action::MARK_CONNECTION => {
+            mark(walk, &mut facts.connection_mark, rule.target, dimension::CONNECTION_MARK)
+        }
+        action::MARK_PACKET => mark(walk, &mut facts.packet_mark, rule.target, dimension::PACKET_MARK),
+        action::MARK_ROUTING => mark(walk, &mut facts.routing_mark, rule.target, dimension::ROUTING_MARK),
         _ => return Some(true),
     };
+    if rule.action >= action::MARK_CONNECTION && rule.flags & rule_flag::LAST == 0 {
+        return Some(true);
+    }
     let parameter = match verdict {
         verdict::REJECT => u32::from(rule.reject),
         _ => rule.target,

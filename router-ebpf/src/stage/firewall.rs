@@ -4,7 +4,7 @@
 use router_common::address::{Kind, kind4, kind6};
 use router_common::facts::{Facts, address_type};
 use router_common::hash;
-use router_common::maps::flow::{INGRESS_SHIFT, KEY_MASK, NONE, decision, status, tracking};
+use router_common::maps::flow::{EMPTY6_SHIFT, INGRESS_SHIFT, KEY_MASK, NONE, decision, status, tracking};
 use router_common::maps::fragment::part;
 use router_common::maps::image::{chain, dimension};
 use router_common::maps::port::port_flag;
@@ -61,6 +61,9 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
         // What is no more of the connection meets the rules of its way.
         is_fast &= scratch(s)?.work.index != NONE;
         tracked(s)?;
+        if !is_fast {
+            mangle(s, chain::MANGLE_PREROUTING)?;
+        }
         translate(s, chain::NAT_DSTNAT)?;
         Exit::unpack(global::nat_redirected(s))?;
     }
@@ -76,12 +79,14 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
                 rules::rules_fasttracked(s.scratch);
             } else {
                 walk(s)?.change(1 << dimension::OUT);
+                mangle(s, chain::MANGLE_FORWARD)?;
                 let filtered = filter(s, chain::FILTER_FORWARD);
                 // Whatever the rules behind it say.
                 if walk(s)?.flags & flag::FASTTRACK != 0 {
                     global::flow_fasttrack(s);
                 }
                 filtered?;
+                mangle(s, chain::MANGLE_POSTROUTING)?;
             }
             source(packet, s)?;
             store(s)?;
@@ -94,6 +99,7 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
     if is_later {
         follows(s, 0)?;
     } else {
+        mangle(s, chain::MANGLE_INPUT)?;
         filter(s, chain::FILTER_INPUT)?;
         translate(s, chain::NAT_INPUT)?;
         store(s)?;
@@ -145,10 +151,12 @@ fn sent(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
     raw(s, chain::RAW_OUTPUT)?;
     Exit::unpack(packet.track(s))?;
     tracked(s)?;
+    mangle(s, chain::MANGLE_OUTPUT)?;
     translate(s, chain::NAT_OUTPUT)?;
     Exit::unpack(global::nat_redirected(s))?;
     filter(s, chain::FILTER_OUTPUT)?;
     rerouted(packet, s, way)?;
+    mangle(s, chain::MANGLE_POSTROUTING)?;
     source(packet, s)?;
     scratch(s)?.work.status |= status::LOCAL;
     store(s)
@@ -186,6 +194,7 @@ fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit
         }
     }
     let Some(settings) = maps::tracking(s.now.generation) else { return Ok(false) };
+    s.empty = settings.empty >> if s.family == 6 { EMPTY6_SHIFT } else { 0 };
     if settings.flags & tracking::NO_TYPES == 0 {
         facts.src_type = address_type(facts, &facts.src);
         facts.dst_type = address_type(facts, &facts.dst);
@@ -223,6 +232,9 @@ pub fn address_type(facts: &Facts, address: &[u8; 16]) -> u8 {
 /// A walk. The trace of a packet tells each, one of drops those that end packets.
 #[inline(always)]
 fn walked(s: &mut State, chain: u32) -> u32 {
+    if s.empty >> chain & 1 != 0 && s.observed == 0 {
+        return verdict::NONE;
+    }
     let verdict = rules::run(s.scratch, s.now.generation, chain);
     let ends = matches!(verdict, verdict::DROP | verdict::REJECT | verdict::ERROR);
     if s.observed & (observe::TRACE | if ends { observe::DROP } else { 0 }) != 0 {
@@ -263,6 +275,19 @@ fn filter(s: &mut State, chain: u32) -> Result<(), Exit> {
         verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
         _ => Ok(()),
     }
+}
+
+/// Rules that mark. A mark of the connection is there for its next packet, whatever becomes of this one.
+#[inline(always)]
+fn mangle(s: &mut State, chain: u32) -> Result<(), Exit> {
+    if walked(s, chain) == verdict::ERROR {
+        return Err(Exit::drop(Reason::RuleError));
+    }
+    let Scratch { facts, work, .. } = scratch(s)?;
+    if facts.connection_mark != u32::from(work.mark) {
+        global::flow_mark(s);
+    }
+    Ok(())
 }
 
 /// NAT rules are asked for a new connection alone. What they count and look at is no part of a decision.

@@ -47,7 +47,8 @@ pub fn track<P: Packet>(packet: P, s: &mut State) -> u32 {
     facts.state = connection_state::RELATED;
     facts.nat = track::nat_of(bits);
     // SAFETY: an entry of the table; one word.
-    facts.connection_mark = u32::from(unsafe { (*entry).mark });
+    work.mark = unsafe { (*entry).mark };
+    facts.connection_mark = u32::from(work.mark);
     work.flags |= work::UNCACHEABLE;
     if bits & status::REWRITE == 0 {
         return 0;

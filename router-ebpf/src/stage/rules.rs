@@ -23,6 +23,8 @@ use crate::{atomic, count};
 
 /// Steps of one walk at most: chains that call each other many times end here, and the packet is dropped.
 const STEPS_MAX: u32 = 1 << 16;
+/// Marks that one walk can set and look at.
+const ROUNDS_MAX: u32 = 1 << 12;
 
 /// Begins with a packet: nothing is known of its rows yet. `scratch` is the index of the program's memory.
 #[inline(always)]
@@ -161,14 +163,11 @@ pub extern "C" fn rules_begin(scratch: u32, generation: u32) -> u32 {
 /// Looks the packet's rows up.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn rules_prepare(scratch: u32, generation: u32) -> u32 {
-    let prepared = (|| {
-        let image = Image::of(generation)?;
-        let memory = maps::rule_scratch(scratch)?;
-        let facts = &maps::scratch(scratch)?.facts;
-        rows::prepare(image, facts, &mut memory.walk)
-    })();
-    u32::from(prepared.is_some())
+pub extern "C" fn rules_prepare(facts: *const Facts, walk: *mut Walk, generation: u32) -> u32 {
+    // SAFETY: as for `rules_row`.
+    let (facts, walk) = unsafe { (facts.as_ref(), walk.as_mut()) };
+    let (Some(facts), Some(walk), Some(image)) = (facts, walk, Image::of(generation)) else { return 0 };
+    u32::from(rows::prepare(image, facts, walk).is_some())
 }
 
 /// What a step needs to know; it stands on the stack of the walk.
@@ -194,17 +193,36 @@ pub extern "C" fn rules_walk(scratch: u32, generation: u32, chain: u32) -> u32 {
     if !walk::start(image, walk, chain) {
         return walk.verdict;
     }
-    if walk.stale != 0 && rules_prepare(scratch, generation) == 0 {
-        walk.verdict = verdict::ERROR;
-        return verdict::ERROR;
-    }
     let mut walking = Walking { scratch, generation };
     // SAFETY: the callback has the signature that the helper asks for, and its context outlives the call.
-    let steps = unsafe { bpf_loop(STEPS_MAX, step as *mut c_void, (&raw mut walking).cast(), 0) };
-    if steps < 0 || steps >= i64::from(STEPS_MAX) {
+    let rounds = unsafe { bpf_loop(ROUNDS_MAX, round as *mut c_void, (&raw mut walking).cast(), 0) };
+    if rounds < 0 || rounds >= i64::from(ROUNDS_MAX) {
         walk.verdict = verdict::ERROR;
     }
     walk.verdict
+}
+
+/// Walks to the end, or to a rule that sets a mark which others look at; 1 ends the loop.
+unsafe extern "C" fn round(_index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the `Walking` of the walk.
+    let Walking { scratch, generation } = unsafe { context.cast::<Walking>().read() };
+    let Some(memory) = maps::rule_scratch(scratch) else { return 1 };
+    let walk = &mut memory.walk;
+    if walk.stale != 0 {
+        let prepared = maps::scratch(scratch)
+            .map_or(0, |work| rules_prepare(&work.facts, walk, generation));
+        if prepared == 0 {
+            walk.verdict = verdict::ERROR;
+            return 1;
+        }
+    }
+    // SAFETY: as in `rules_walk`.
+    let steps = unsafe { bpf_loop(STEPS_MAX, step as *mut c_void, context, 0) };
+    if steps < 0 || steps >= i64::from(STEPS_MAX) {
+        walk.verdict = verdict::ERROR;
+        return 1;
+    }
+    i64::from(walk.verdict != verdict::NONE || !walk.is_outdated())
 }
 
 /// One step of a walk; 1 ends the loop.
@@ -214,8 +232,9 @@ unsafe extern "C" fn step(_index: u32, context: *mut c_void) -> i64 {
     let more = (|| {
         let image = Image::of(generation)?;
         let memory = maps::rule_scratch(scratch)?;
-        let facts = &maps::scratch(scratch)?.facts;
-        Some(walk::step(image, facts, &mut memory.walk, &mut Kernel { scratch }))
+        let facts = &mut maps::scratch(scratch)?.facts;
+        let more = walk::step(image, facts, &mut memory.walk, &mut Kernel { scratch });
+        Some(more && !memory.walk.is_outdated())
     })();
     i64::from(more != Some(true))
 }

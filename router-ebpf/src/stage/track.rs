@@ -103,6 +103,27 @@ pub fn fasttrack(s: &mut State) -> u32 {
     1
 }
 
+/// A rule has marked the connection: what was decided for either direction holds no more.
+#[inline(always)]
+pub fn mark(s: &mut State) -> u32 {
+    let Some(Scratch { facts, work, .. }) = maps::scratch(s.scratch) else { return 0 };
+    work.mark = facts.connection_mark as u16;
+    let (index, partner) = (work.index, work.partner);
+    // A connection that is stored later begins with it.
+    let Some(entry) = maps::entry(s.family, index) else { return 0 };
+    // SAFETY: entries of the table; single words.
+    unsafe {
+        (*entry).mark = work.mark;
+        flow::change(entry, work.word, status::GENERATION, 0);
+        if let Some(other) = flow::partner_of(s.family, index, partner) {
+            (*other).mark = work.mark;
+            flow::change(other, flow::word(other), status::GENERATION, 0);
+        }
+    }
+    work.flags |= work::UNCACHEABLE | work::CHANGED;
+    1
+}
+
 /// What [`follow`] gives where the connection has ended, and the packet may open another.
 const ENDED: u32 = 1;
 
@@ -258,7 +279,8 @@ pub fn follow(s: &mut State) -> u32 {
         }
         (*entry).packets = (*entry).packets.wrapping_add(facts.packets);
         (*entry).bytes = (*entry).bytes.wrapping_add(u64::from(s.length));
-        facts.connection_mark = u32::from((*entry).mark);
+        work.mark = (*entry).mark;
+        facts.connection_mark = u32::from(work.mark);
     }
     facts.state = match (set & status::SEEN_REPLY != 0, bits & status::EXPECTED != 0) {
         (true, _) => connection_state::ESTABLISHED,

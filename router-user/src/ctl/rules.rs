@@ -157,7 +157,7 @@ pub fn connections(plane: &Inspector, only_nat: bool) -> anyhow::Result<Vec<Valu
             "timeout-s": connection.timeout_s,
         });
         if let (false, Some(fields)) = (only_nat, row.as_object_mut()) {
-            fields.insert("mark".to_owned(), connection.mark.into());
+            fields.insert("mark".to_owned(), json!(connection.mark));
             fields.insert("orig".to_owned(), way(original));
             fields.insert("repl".to_owned(), reply.map(way).unwrap_or_default());
         }

@@ -1,10 +1,8 @@
 //! `fasttrack-connection`.
 
 use super::*;
-use crate::lab::{HOST2, ROUTER2};
 use router_common::maps::flow::status;
 use router_common::maps::rule::FASTTRACK_SLOTS;
-use router_tests::packet::on;
 
 /// Fasttracks what is answered, and drops the rest of it.
 const RULES: &str = "/ip firewall filter
@@ -21,7 +19,7 @@ fn fasttracking() -> Rig {
 }
 
 fn answer() -> Frame {
-    on("ether2", HOST2, ROUTER2).ip("10.1.0.1", "192.0.2.2").udp(53, 4000, 20)
+    from_host2().ip("10.1.0.1", "192.0.2.2").udp(53, 4000, 20)
 }
 
 fn fasttracked(rig: &mut Rig) -> usize {
@@ -65,7 +63,7 @@ fn packets_of_fasttracked_connections_meet_no_rules() {
 fn icmp_is_not_fasttracked() {
     let mut rig = fasttracking();
     let request = from_host1().ip("192.0.2.2", "10.1.0.1").icmp(8, 0, [0, 7, 0, 1], &[1; 8]);
-    let reply = on("ether2", HOST2, ROUTER2).ip("10.1.0.1", "192.0.2.2").icmp(0, 0, [0, 7, 0, 1], &[1; 8]);
+    let reply = from_host2().ip("10.1.0.1", "192.0.2.2").icmp(0, 0, [0, 7, 0, 1], &[1; 8]);
     assert_eq!(reason(&mut rig, &request), "forwarded");
     reason(&mut rig, &reply);
     assert_eq!(fasttracked(&mut rig), 0);

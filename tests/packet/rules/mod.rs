@@ -39,7 +39,7 @@ mod ttl;
 use router_common::maps::flow::{Tracking, tracking};
 use router_tests::packet::{Frame, Hook, Rig, Segment, settings};
 
-use crate::lab::{from_host1, router};
+use crate::lab::{from_host1, from_host2, router};
 
 const HOOKS: [Hook; 2] = [Hook::Xdp, Hook::TcIngress];
 

@@ -336,6 +336,7 @@ impl Rig {
             let mut settings = self.array::<TrackingPod>(flow::TRACKING)?;
             let TrackingPod(mut tracking) = settings.get(&slot, 0)?;
             tracking.flags = tracking.flags & !OF_RULES | desired.image.tracking.flags & OF_RULES;
+            tracking.empty = desired.image.tracking.empty;
             settings.set(slot, TrackingPod(tracking), 0)?;
         }
         self.control(|control| control.generation += 2)

@@ -56,7 +56,8 @@ pub struct Connection {
     pub reply: Option<Way>,
     /// Bits of `router_common::maps::flow::status` that tell of the connection.
     pub status: u32,
-    pub mark: u16,
+    /// Connection mark.
+    pub mark: Option<String>,
     /// Seconds until it is forgotten, unless packets come.
     pub timeout_s: u32,
 }
@@ -205,6 +206,8 @@ struct Now<'t> {
     tick: u32,
     generation: u32,
     tracking: &'t Tracking,
+    /// The name of a mark.
+    mark: &'t dyn Fn(u32) -> Option<String>,
 }
 
 impl Now<'_> {
@@ -261,7 +264,7 @@ fn connection<F: Flow>(table: &Mapped<F>, now: &Now<'_>, index: u32) -> Option<C
         protocol: original.protocol,
         icmp_type: kind::message_type(original.kind),
         status: word as u32 & !(status::LIFE | status::TIMEOUT),
-        mark: original.entry.mark,
+        mark: (now.mark)(original.entry.mark.into()),
         timeout_s: now.left(word, silent),
         original: now.way(&original),
         reply: reply.map(|reply| now.way(&reply)),
@@ -272,7 +275,8 @@ impl Inspector {
     fn now<T>(&self, look: impl FnOnce(&Now<'_>) -> T) -> T {
         let control = self.maps.pulse().read();
         let tracking = self.maps.tracking.read(image::slot(control.generation)).unwrap_or_default();
-        look(&Now { tick: control.tick, generation: control.generation, tracking: &tracking })
+        let mark = &|number| self.maps.rules.mark(number);
+        look(&Now { tick: control.tick, generation: control.generation, tracking: &tracking, mark })
     }
 
     /// The connections of one family that have not expired, in the order of the table.
@@ -401,7 +405,7 @@ mod tests {
         const PLACES: [u32; 2] = [3, 1];
         let table: Mapped<Flow4> = Mapped::anonymous(4);
         let tracking = Tracking { timeouts: Timeouts::default(), ..Tracking::default() };
-        let now = Now { tick: TICK, generation: 1, tracking: &tracking };
+        let now = Now { tick: TICK, generation: 1, tracking: &tracking, mark: &|_| None };
         let done = AtomicBool::new(false);
         let (mut reads, mut numbers) = (0, BTreeSet::new());
         thread::scope(|scope| {

@@ -1,5 +1,6 @@
 //! Looking at the pinned state. Works without the daemon, as root, while it runs or not.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
@@ -217,6 +218,11 @@ impl Inspector {
     }
 
     /// Dynamic members of address lists.
+    /// The numbers that names of marks have.
+    pub fn marks(&self) -> BTreeMap<String, u32> {
+        self.maps.rules.marks()
+    }
+
     pub fn listed(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {
         self.maps.rules.lists.members()
     }

@@ -203,6 +203,7 @@ impl Dataplane {
         }
         staged.leaving = before.iter().copied().filter(|port| !staged.status.contains_key(port)).collect();
 
+        inspector.maps.rules.set_marks(&image.marks);
         let (slot, fresh) = Slot::build(image, &staged.status, active)?;
         staged.unchanged = staged.base != 0 && slot == *active;
         if staged.unchanged {

@@ -54,6 +54,7 @@ plain!(
     rule::PathKey,
     rule::Logged,
     router_common::facts::Facts,
+    rule::MarkName,
     image::Cell,
     u64,
     u32,

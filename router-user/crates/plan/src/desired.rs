@@ -162,6 +162,8 @@ pub struct Image {
     pub ports: Vec<ImagePort>,
     pub rules: Arc<RuleImage>,
     pub tracking: Tracking,
+    /// Numbers of marks by name: those of the rules and all that were given before.
+    pub marks: BTreeMap<String, u32>,
 }
 
 impl Image {

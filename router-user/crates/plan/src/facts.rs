@@ -56,6 +56,8 @@ pub struct HostFacts {
     pub ports: BTreeMap<String, String>,
     /// Address lists that have dynamic members, by [`crate::firewall::rule::name_number`].
     pub dynamic_lists: BTreeSet<u32>,
+    /// Numbers of marks that the data plane has given to names.
+    pub marks: BTreeMap<String, u32>,
     /// The host name is ours to set: this is the host's own network namespace.
     pub owns_hostname: bool,
     /// `uname -r`.

@@ -32,6 +32,7 @@ pub fn row(connection: &Connection) -> Row {
     }
     values.extend(connection.tcp_state().map(|state| ("tcp-state", state.to_owned())));
     values.push(("timeout", Value::Time(u64::from(connection.timeout_s) * 1000).to_string()));
+    values.extend(connection.mark.iter().map(|mark| ("connection-mark", mark.clone())));
     values.push(("orig-packets", original.count.packets.to_string()));
     values.push(("orig-bytes", original.count.bytes.to_string()));
     let reply = reply.as_ref().map(|reply| reply.count).unwrap_or_default();

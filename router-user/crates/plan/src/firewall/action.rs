@@ -3,7 +3,8 @@
 use config::{Item, Value};
 use router_common::maps::image::{Nat, chain, nat_flag, nat_kind};
 
-use super::matches::{Fault, addresses, range};
+use super::marks::Marks;
+use super::matches::{Fault, addresses, range, too_many_marks};
 use super::rule::{Action, Matches, name_number};
 
 /// What a rule's place says: its table, chain and family.
@@ -12,7 +13,8 @@ pub struct Place<'a> {
     /// Number of the built-in chain.
     pub number: Option<u32>,
     pub v6: bool,
-    pub is_nat: bool,
+    /// `filter`, `nat`, `raw`, `mangle`.
+    pub table: &'a str,
 }
 
 /// Reads the action. `jump` gives the index of a chain that has rules.
@@ -21,6 +23,7 @@ pub fn read(
     item: &Item,
     matches: &Matches,
     jump: impl FnOnce(&str) -> Option<usize>,
+    marks: &mut Marks,
 ) -> Result<Action, Fault> {
     let text = |name: &str| item.value(name).map(ToString::to_string);
     let needed = |name: &str| {
@@ -28,7 +31,7 @@ pub fn read(
     };
     let action = item.text("action").unwrap_or_default();
     Ok(match action.as_str() {
-        "accept" if place.is_nat => Action::Nat(Box::new(Nat { kind: nat_kind::ACCEPT, ..Nat::default() })),
+        "accept" if place.table == "nat" => Action::Nat(Box::new(Nat { kind: nat_kind::ACCEPT, ..Nat::default() })),
         "accept" => Action::Accept,
         "drop" => Action::Drop,
         "reject" => {
@@ -66,6 +69,15 @@ pub fn read(
         }
         "fasttrack-connection" => Action::Fasttrack,
         "notrack" => Action::Notrack,
+        "mark-connection" | "mark-packet" | "mark-routing" => {
+            let property = format!("new-{}-mark", action.trim_start_matches("mark-"));
+            let number = marks.number(&needed(&property)?).ok_or_else(too_many_marks)?;
+            match action.as_str() {
+                "mark-connection" => Action::MarkConnection(number),
+                "mark-packet" => Action::MarkPacket(number),
+                _ => Action::MarkRouting(number),
+            }
+        }
         _ => return nat(place, item, &action).map(|nat| Action::Nat(Box::new(nat))),
     })
 }

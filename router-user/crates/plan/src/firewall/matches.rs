@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use config::{Item, Value};
 use router_common::facts::{address_type, connection_state, nat_state};
 use router_common::maps::image::limit_key;
+use router_common::maps::rule::MARKS_MAX;
 
 use super::interfaces::Interfaces;
+use super::marks::Marks;
 use super::rule::{
-    ConnectionLimit, DstLimit, IcmpOptions, Is, Limit, Matches, Range, TcpFlags, name_number, number,
+    ConnectionLimit, DstLimit, IcmpOptions, Is, Limit, Matches, Range, TcpFlags, number,
 };
 
 /// Why a rule is not in force, or must not be.
@@ -51,6 +53,10 @@ pub const ACTIONS: &[&str] = &[
     "jump-target",
     "log",
     "log-prefix",
+    "new-connection-mark",
+    "new-packet-mark",
+    "new-routing-mark",
+    "passthrough",
     "randomise-ports",
     "reject-with",
     "same-not-by-dst",
@@ -60,7 +66,12 @@ pub const ACTIONS: &[&str] = &[
 ];
 
 /// Reads all matchers. `list` gives the index of an address list by its name.
-pub fn read(names: &Names<'_>, item: &Item, mut list: impl FnMut(&str) -> usize) -> Result<Matches, Fault> {
+pub fn read(
+    names: &Names<'_>,
+    item: &Item,
+    mut list: impl FnMut(&str) -> usize,
+    marks: &mut Marks,
+) -> Result<Matches, Fault> {
     let mut m = Matches::default();
     for (name, value) in item.values().filter(|(name, _)| !ACTIONS.contains(name)) {
         let (not, value) = match value {
@@ -105,9 +116,15 @@ pub fn read(names: &Names<'_>, item: &Item, mut list: impl FnMut(&str) -> usize)
                 let known = bits(value, nat);
                 m.nat_state = Some(Is::of(not, known.ok_or_else(|| Fault::Gap(format!("{name}={value}")))?));
             }
-            "connection-mark" => m.connection_mark = Some(Is::of(not, mark(value))),
-            "packet-mark" => m.packet_mark = Some(Is::of(not, mark(value))),
-            "routing-mark" => m.routing_mark = Some(Is::of(not, mark(value))),
+            "connection-mark" | "packet-mark" | "routing-mark" => {
+                let number = marks.number(&value.to_string()).ok_or_else(too_many_marks)?;
+                let mark = match name {
+                    "connection-mark" => &mut m.connection_mark,
+                    "packet-mark" => &mut m.packet_mark,
+                    _ => &mut m.routing_mark,
+                };
+                *mark = Some(Is::of(not, number));
+            }
             "tcp-flags" => m.tcp_flags = Some(tcp_flags(value).ok_or_else(invalid)?),
             "icmp-options" => m.icmp = Some(Is::of(not, icmp(&value.to_string()).ok_or_else(invalid)?)),
             "fragment" => m.fragment = Some((*value == Value::Bool(true)) != not),
@@ -251,12 +268,8 @@ fn nat(word: &str) -> Option<u8> {
     }
 }
 
-fn mark(value: &Value) -> u32 {
-    match value.to_string().as_str() {
-        "no-mark" => 0,
-        // A connection keeps sixteen bits of its mark.
-        name => name_number(name) % 0xffff + 1,
-    }
+pub fn too_many_marks() -> Fault {
+    Fault::Error(format!("failure: more than {} marks", MARKS_MAX - 1))
 }
 
 /// `syn,!ack`: all listed are set, all negated are clear.

@@ -4,6 +4,7 @@ mod action;
 mod chains;
 mod interfaces;
 mod lists;
+mod marks;
 mod matches;
 pub mod rule;
 mod views;
@@ -24,6 +25,7 @@ use action::Place;
 use chains::Jumps;
 use interfaces::Interfaces;
 use lists::Lists;
+use marks::Marks;
 pub use lists::timed;
 pub use matches::protocol_name;
 use matches::{Fault, Names};
@@ -31,13 +33,15 @@ use rule::{Action, Chain, Firewall, Rule, RuleKey, Rules};
 pub use views::views;
 
 /// The menus of rules, by [`rule::RuleKey::menu`].
-pub const MENUS: [&str; 6] = [
+pub const MENUS: [&str; 8] = [
     "ip/firewall/filter",
     "ip/firewall/nat",
     "ip/firewall/raw",
+    "ip/firewall/mangle",
     "ipv6/firewall/filter",
     "ipv6/firewall/nat",
     "ipv6/firewall/raw",
+    "ipv6/firewall/mangle",
 ];
 
 /// Built-in chains by their number in the image: table and name.
@@ -51,12 +55,29 @@ pub const CHAINS: [(&str, &str); chain::COUNT as usize] = [
     ("filter", "input"),
     ("filter", "forward"),
     ("filter", "output"),
+    ("mangle", "prerouting"),
+    ("mangle", "input"),
+    ("mangle", "forward"),
+    ("mangle", "output"),
+    ("mangle", "postrouting"),
 ];
 
 /// Chains in which the interface that a packet leaves by, or came in by, is not known.
-const BEFORE_ROUTE: [u32; 4] =
-    [chain::RAW_PREROUTING, chain::NAT_DSTNAT, chain::NAT_INPUT, chain::FILTER_INPUT];
-const FROM_HOST: [u32; 3] = [chain::RAW_OUTPUT, chain::NAT_OUTPUT, chain::FILTER_OUTPUT];
+const BEFORE_ROUTE: [u32; 6] = [
+    chain::RAW_PREROUTING,
+    chain::NAT_DSTNAT,
+    chain::NAT_INPUT,
+    chain::FILTER_INPUT,
+    chain::MANGLE_PREROUTING,
+    chain::MANGLE_INPUT,
+];
+const FROM_HOST: [u32; 5] = [
+    chain::RAW_OUTPUT,
+    chain::NAT_OUTPUT,
+    chain::FILTER_OUTPUT,
+    chain::MANGLE_OUTPUT,
+    chain::MANGLE_POSTROUTING,
+];
 
 pub(crate) fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>) -> Firewall {
     let interfaces = Interfaces::read(plan.tree, ports);
@@ -65,7 +86,10 @@ pub(crate) fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>) -> Firewall {
             plan.gap(menu, item, "the filter of bridges");
         }
     }
-    Firewall { v4: family(plan, &interfaces, false), v6: family(plan, &interfaces, true) }
+    let mut marks = Marks::new(&plan.facts.marks);
+    let (v4, v6) = (family(plan, &interfaces, &mut marks, false), family(plan, &interfaces, &mut marks, true));
+    plan.desired.image.marks = marks.into_numbers();
+    Firewall { v4, v6 }
 }
 
 /// Whether items of a menu are in force at all.
@@ -73,7 +97,7 @@ fn in_force(item: &&Item) -> bool {
     !item.is_disabled()
 }
 
-fn family(plan: &mut Plan<'_>, interfaces: &Interfaces<'_>, v6: bool) -> Rules {
+fn family(plan: &mut Plan<'_>, interfaces: &Interfaces<'_>, marks: &mut Marks, v6: bool) -> Rules {
     let menus = MENUS.iter().enumerate().filter(|(_, menu)| menu.starts_with("ipv6") == v6);
     let no_ipsec = !plan.tree.items("ip/ipsec/policy").any(|item| !item.is_disabled() && !item.is_builtin());
     let names = Names { interfaces, v6, no_ipsec };
@@ -82,7 +106,7 @@ fn family(plan: &mut Plan<'_>, interfaces: &Interfaces<'_>, v6: bool) -> Rules {
     let mut chains: Vec<Chain> =
         CHAINS.iter().map(|(_, name)| Chain { name: (*name).to_owned(), rules: Vec::new() }).collect();
     for (number, menu) in menus {
-        table(plan, &names, (number as u8, menu), &mut chains, &mut lists, &mut added);
+        table(plan, &names, (number as u8, menu), &mut chains, &mut lists, marks, &mut added);
     }
     lists.fill(plan, if v6 { "ipv6/firewall/address-list" } else { "ip/firewall/address-list" }, v6, &added);
     Rules { chains, lists: lists.lists }
@@ -95,13 +119,14 @@ fn table(
     (number, menu): (u8, &str),
     chains: &mut Vec<Chain>,
     lists: &mut Lists,
+    marks: &mut Marks,
     added: &mut BTreeSet<u32>,
 ) {
-    let name = menu.rsplit('/').next().unwrap_or_default();
+    let name_of_table = menu.rsplit('/').next().unwrap_or_default();
     let mut by_name: HashMap<String, usize> = CHAINS
         .iter()
         .enumerate()
-        .filter(|(_, (table, _))| *table == name)
+        .filter(|(_, (table, _))| *table == name_of_table)
         .map(|(number, (_, chain))| ((*chain).to_owned(), number))
         .collect();
     // A chain is there as soon as a rule names it, so that a rule can jump to one further down.
@@ -121,11 +146,11 @@ fn table(
             chain: name,
             number: u32::try_from(index).ok().filter(|number| *number < chain::COUNT),
             v6: names.v6,
-            is_nat: menu.ends_with("nat"),
+            table: name_of_table,
         };
-        let read = matches::read(names, item, |name| lists.index(name)).and_then(|matches| {
+        let read = matches::read(names, item, |name| lists.index(name), marks).and_then(|matches| {
             let target = |name: &str| by_name.get(name).copied();
-            let action = action::read(&place, item, &matches, target)?;
+            let action = action::read(&place, item, &matches, target, marks)?;
             sides(&place, item)?;
             Ok((matches, action))
         });
@@ -161,6 +186,7 @@ fn table(
             matches,
             action,
             log: is_log || item.value("log") == Some(&Value::Bool(true)),
+            last: item.value("passthrough") == Some(&Value::Bool(false)),
         };
         if let Some(chain) = chains.get_mut(index) {
             chain.rules.push(Arc::new(rule));

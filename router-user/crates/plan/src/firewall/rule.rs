@@ -37,6 +37,8 @@ pub struct Rule {
     pub matches: Matches,
     pub action: Action,
     pub log: bool,
+    /// `passthrough=no`: the chain ends with the rule.
+    pub last: bool,
 }
 
 /// Which item of the tree a rule is.
@@ -161,6 +163,10 @@ pub enum Action {
     Fasttrack,
     Notrack,
     Nat(Box<Nat>),
+    /// Numbers of marks.
+    MarkConnection(u32),
+    MarkPacket(u32),
+    MarkRouting(u32),
 }
 
 /// A list as far as it does not change by itself.

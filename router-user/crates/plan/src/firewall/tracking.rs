@@ -4,7 +4,7 @@ use config::{Errors, Tree};
 use router_common::conntrack::timeout::Class;
 use router_common::maps::flow::{self, tracking};
 use router_common::maps::image::{
-    HEADER, Matchers, Record, Rule, action, dimension, header, matcher, root, word,
+    HEADER, Matchers, Record, Rule, action, chain, dimension, header, matcher, root, word,
 };
 
 use crate::desired::RuleImage;
@@ -48,6 +48,14 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
     let families = [header::ROOT4, header::ROOT6];
     let asks_types =
         families.iter().any(|family| root(*family, root::DIMENSIONS) >> dimension::TYPE & 1 != 0);
+    let empty = |family: usize| {
+        let chains = cell(HEADER).and_then(|top| cell(word(top, family as u32)));
+        let is_empty = |chain: &u32| {
+            chains.is_none_or(|ranges| word(ranges, *chain) & 0xffff == word(ranges, *chain) >> 16)
+        };
+        (0..chain::COUNT).filter(is_empty).fold(0, |bits, chain| bits | 1 << chain)
+    };
+    compiled.empty = empty(header::ROOT4) | empty(header::ROOT6) << flow::EMPTY6_SHIFT;
     let [shield4, shield6] = families.map(|family| root(family, root::SHIELD) != 0);
     for (flag, on) in [
         (tracking::ENABLED, enabled),
@@ -67,7 +75,8 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
 #[cfg(test)]
 mod tests {
     use config::Tree;
-    use router_common::maps::flow::tracking;
+    use router_common::maps::flow::{self, tracking};
+    use router_common::maps::image::chain;
 
     use crate::HostFacts;
 
@@ -84,6 +93,18 @@ mod tests {
         let fasttrack = format!("{rule} action=fasttrack-connection");
         assert_ne!(flags(&fasttrack) & tracking::FASTTRACK, 0);
         assert_eq!(flags(&format!("{fasttrack} disabled=yes")) & tracking::FASTTRACK, 0);
+    }
+
+    #[test]
+    fn chains_without_rules_are_not_walked() {
+        let text = "/ip firewall mangle add chain=forward action=passthrough\n\
+                    /ipv6 firewall filter add chain=own action=drop";
+        let tree = config::import(&Tree::new(), text).unwrap().tree;
+        let empty = crate::compile(&tree, &HostFacts::default()).unwrap().image.tracking.empty;
+        let all = (1 << chain::COUNT) - 1;
+        assert_eq!(empty, all & !(1 << chain::MANGLE_FORWARD) | all << flow::EMPTY6_SHIFT);
+        let none = crate::compile(&Tree::new(), &HostFacts::default()).unwrap().image.tracking.empty;
+        assert_eq!(none, all | all << flow::EMPTY6_SHIFT);
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Family<'_> {
     fn rule(&mut self, rule: &Rule, chain: usize, ranges: &[u32], bits: &[Option<u16>]) -> Cell {
         let number = if chain < chain::COUNT as usize { chain as u8 } else { chain::OWN };
         let mut cell = RuleCell {
-            flags: if rule.log { rule_flag::LOG } else { 0 },
+            flags: if rule.log { rule_flag::LOG } else { 0 } | if rule.last { rule_flag::LAST } else { 0 },
             chain: number,
             key: rule.key.number(),
             text: rule.text,
@@ -286,6 +286,18 @@ impl Family<'_> {
             Action::Nat(nat) => {
                 cell.target = self.cells.push(nat.cell());
                 action::NAT
+            }
+            Action::MarkConnection(mark) => {
+                cell.target = *mark;
+                action::MARK_CONNECTION
+            }
+            Action::MarkPacket(mark) => {
+                cell.target = *mark;
+                action::MARK_PACKET
+            }
+            Action::MarkRouting(mark) => {
+                cell.target = *mark;
+                action::MARK_ROUTING
             }
         };
         let mut matchers = matchers(&rule.matches);

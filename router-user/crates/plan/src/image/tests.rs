@@ -217,7 +217,7 @@ fn rules(r: &mut Random, v6: bool, count: u64, menu: u8) -> Rules {
     let mut all = vec![Chain::default(); chains];
     for item in 0..count {
         let place = r.below(chains as u64) as usize;
-        let action = match r.below(12) {
+        let action = match r.below(14) {
             0 | 1 => Action::Accept,
             2 => Action::Drop,
             3 => Action::Reject(r.below(9) as u8),
@@ -230,6 +230,9 @@ fn rules(r: &mut Random, v6: bool, count: u64, menu: u8) -> Rules {
             8 => Action::Nat(Box::new(Nat { kind: r.below(6) as u8, ..Nat::default() })),
             9 => Action::Fasttrack,
             10 => Action::Notrack,
+            11 => [Action::MarkConnection, Action::MarkPacket, Action::MarkRouting][r.below(3) as usize](
+                r.below(3) as u32,
+            ),
             _ => Action::Passthrough,
         };
         let rule = Rule {
@@ -238,6 +241,7 @@ fn rules(r: &mut Random, v6: bool, count: u64, menu: u8) -> Rules {
             matches: matches(r, v6, lists.len()),
             action,
             log: r.one_in(20),
+            last: r.one_in(3),
         };
         all[place].rules.push(Arc::new(rule));
     }
@@ -417,7 +421,7 @@ fn matches_packet(lists: &[AddressList], rule: &Rule, facts: &Facts, world: &mut
 /// What a rule says in the end: verdict number and the rule.
 type Said = (u32, Option<RuleKey>);
 
-fn interpret(rules: &Rules, number: usize, facts: &Facts, world: &mut World) -> Option<Said> {
+fn interpret(rules: &Rules, number: usize, facts: &mut Facts, world: &mut World) -> Option<Said> {
     for rule in &rules.chains[number].rules {
         if !matches_packet(&rules.lists, rule, facts, world) {
             continue;
@@ -437,6 +441,17 @@ fn interpret(rules: &Rules, number: usize, facts: &Facts, world: &mut World) -> 
                 None => continue,
             },
             Action::Return => return None,
+            Action::MarkConnection(mark) | Action::MarkPacket(mark) | Action::MarkRouting(mark) => {
+                match rule.action {
+                    Action::MarkConnection(_) => facts.connection_mark = *mark,
+                    Action::MarkPacket(_) => facts.packet_mark = *mark,
+                    _ => facts.routing_mark = *mark,
+                }
+                if !rule.last {
+                    continue;
+                }
+                verdict::ACCEPT
+            }
             Action::AddSrc(list, _) | Action::AddDst(list, _) => {
                 world.deeds.push(Deed::Add(*list));
                 continue;
@@ -470,11 +485,14 @@ fn with_slots(image: &RuleImage) -> &'static [Cell] {
     cells.leak()
 }
 
-fn run(image: Image, walk: &mut Walk, chain: u32, facts: &Facts, world: &mut World) -> Said {
+fn run(image: Image, walk: &mut Walk, chain: u32, facts: &mut Facts, world: &mut World) -> Said {
     rows::prepare(image, facts, walk).expect("a whole image");
     if walk::start(image, walk, chain) {
         let mut steps = 0;
         while walk::step(image, facts, walk, world) {
+            if walk.is_outdated() {
+                rows::prepare(image, facts, walk).expect("a whole image");
+            }
             steps += 1;
             assert!(steps < 200_000, "the walk does not end");
         }
@@ -511,9 +529,12 @@ fn check(seed: u64, sets: u64, size: impl Fn(&mut Random) -> u64, packets: u64) 
                 let mut found = World { salt: expected.salt, ..World::default() };
                 let before = walk.counted_len;
                 walk.flags = 0;
-                let wanted =
-                    interpret(set, number as usize, &facts, &mut expected).unwrap_or((verdict::NONE, None));
-                let said = run(image, &mut walk, number, &facts, &mut found);
+                let before_it = facts;
+                let mut marked = facts;
+                let wanted = interpret(set, number as usize, &mut marked, &mut expected)
+                    .unwrap_or((verdict::NONE, None));
+                let said = run(image, &mut walk, number, &mut facts, &mut found);
+                assert_eq!(facts, marked, "chain {number} of {before_it:?}\n{set:#?}");
                 assert_eq!(said, wanted, "chain {number} of {facts:?}\n{set:#?}");
                 assert_eq!(found.deeds, expected.deeds, "chain {number} of {facts:?}\n{set:#?}");
                 let counts = found.deeds.iter().filter(|deed| matches!(deed, Deed::Count(_))).count();
@@ -523,7 +544,7 @@ fn check(seed: u64, sets: u64, size: impl Fn(&mut Random) -> u64, packets: u64) 
                 );
                 if walk.flags & flag::UNCACHEABLE == 0 {
                     steady += 1;
-                    like(image, &mut r, number, &facts, wanted, &expected.deeds);
+                    like(image, &mut r, number, &before_it, wanted, &expected.deeds);
                 }
                 facts.dst = bytes(v6, address(&mut r, v6));
                 facts.dst_port = r.below(12) as u16;
@@ -542,7 +563,7 @@ fn like(image: Image, r: &mut Random, chain: u32, facts: &Facts, wanted: Said, d
     if facts.fragment != 0 || facts.tcp_flags & 7 != 0 {
         return;
     }
-    let other = Facts {
+    let mut other = Facts {
         tcp_flags: r.next() as u8 & 0xf8,
         ttl: r.below(6) as u8,
         dscp: r.below(4) as u8,
@@ -553,7 +574,7 @@ fn like(image: Image, r: &mut Random, chain: u32, facts: &Facts, wanted: Said, d
     };
     let mut walk = Walk::default();
     let mut world = World { salt: r.next(), ..World::default() };
-    assert_eq!(run(image, &mut walk, chain, &other, &mut world), wanted, "{facts:?} and {other:?}");
+    assert_eq!(run(image, &mut walk, chain, &mut other, &mut world), wanted, "{facts:?} and {other:?}");
     assert_eq!(world.deeds, deeds, "{facts:?} and {other:?}");
 }
 
@@ -575,6 +596,7 @@ fn more_rules_than_there_are_indices_are_refused() {
         matches: Matches::default(),
         action: Action::Accept,
         log: false,
+        last: false,
     });
     let with = |count: u32| {
         let mut chains = vec![Chain::default(); chain::COUNT as usize];
@@ -591,9 +613,9 @@ fn more_rules_than_there_are_indices_are_refused() {
         cells[placed.cell as usize] = passing.cell();
     }
     let image = Image(cells.leak());
-    let facts = Facts { family: 4, ..Facts::default() };
+    let mut facts = Facts { family: 4, ..Facts::default() };
     let (mut walk, mut world) = (Walk::default(), World::default());
-    assert_eq!(run(image, &mut walk, chain::FILTER_FORWARD, &facts, &mut world).0, verdict::ACCEPT);
+    assert_eq!(run(image, &mut walk, chain::FILTER_FORWARD, &mut facts, &mut world).0, verdict::ACCEPT);
     assert_eq!(walk.rule, RULES_MAX - 1);
     assert!(encode(&with(RULES_MAX + 1)).unwrap_err().0.contains("32769 rules"));
 }
@@ -614,6 +636,7 @@ fn a_million_hosts_are_found_and_others_are_not() {
         matches: Matches { src_list: Some(Is { not: false, value: 0 }), ..Matches::default() },
         action: Action::Drop,
         log: false,
+        last: false,
     };
     let mut chains = vec![Chain::default(); chain::COUNT as usize];
     chains[chain::RAW_PREROUTING as usize].rules.push(Arc::new(rule));
@@ -622,9 +645,9 @@ fn a_million_hosts_are_found_and_others_are_not() {
     let probes: Vec<u128> =
         known.iter().copied().chain((0..200_000).map(|_| u128::from(r.next() as u32))).collect();
     for host in probes {
-        let facts = Facts { family: 4, src: bytes(false, host), ..Facts::default() };
+        let mut facts = Facts { family: 4, src: bytes(false, host), ..Facts::default() };
         let listed = known.contains(&host) || host >> 24 == 10;
-        let said = run(image, &mut Walk::default(), chain::RAW_PREROUTING, &facts, &mut World::default());
+        let said = run(image, &mut Walk::default(), chain::RAW_PREROUTING, &mut facts, &mut World::default());
         assert_eq!(said.0, if listed { verdict::DROP } else { verdict::NONE }, "{host:x}");
     }
 }
