@@ -11,7 +11,7 @@ use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
 use crate::stage::{
-    facts, fragment, icmp_error, masquerade, nat, related, reroute, route, source, tcp_reset, track,
+    edit, facts, fragment, icmp_error, masquerade, nat, related, reroute, route, source, tcp_reset, track,
     translate,
 };
 use crate::trace;
@@ -145,6 +145,8 @@ pub mod xdp {
         xdp_related() = related::track;
         xdp_segment() = track::segment;
         xdp_translate() = translate::run;
+        xdp_edit() = edit::run;
+        xdp_clamp() = edit::clamp;
         xdp_quoted_header() = translate::quoted_header;
         xdp_quoted_upper() = translate::quoted_upper;
         xdp_masquerade() = masquerade::choose;
@@ -188,6 +190,8 @@ pub mod tc {
         tc_related() = related::track;
         tc_segment() = track::segment;
         tc_translate() = translate::run;
+        tc_edit() = edit::run;
+        tc_clamp() = edit::clamp;
         tc_quoted_header() = translate::quoted_header;
         tc_quoted_upper() = translate::quoted_upper;
         tc_masquerade() = masquerade::choose;

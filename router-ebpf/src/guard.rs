@@ -68,6 +68,8 @@ fn output(packet: SkbPacket, now: Now, port: &Port) -> i32 {
         scratch: SkbPacket::SCRATCH,
         stranger: 0,
         empty: 0,
+        table: 0,
+        reserved: 0,
         destination: [0; 2],
     };
     packet.output();

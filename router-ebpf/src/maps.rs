@@ -22,8 +22,8 @@ use router_common::maps::{
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
     rule::{
         DST_LIMITS_MAX, DstLimitKey, EPOCHS_MAX, LISTED_MAX, Listed, ListedKey, MARKS_MAX, MarkName,
-        PATHS_MAX, PathKey,
-        RULE_LOG_BYTES, RULE_SLOTS, RuleScratch, SOURCE_CELLS, SOURCES_MAX, SourceKey,
+        PATHS_MAX, PathKey, RULE_LOG_BYTES, RULE_SLOTS, RuleScratch, SOURCE_CELLS, SOURCES_MAX, SourceKey,
+        TABLES_MAX,
     },
     scratch::{Last, STATE_WORDS, Scratch},
 };
@@ -117,6 +117,8 @@ static RULE_COUNTERS: PerCpuArray<Counter, { RULE_SLOTS as usize }> = PerCpuArra
 static RULE_BASE: Array<Counter, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static MARKS: Array<MarkName, { MARKS_MAX as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static TABLES: Array<MarkName, { TABLES_MAX as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static LIMITS: Array<u64, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]

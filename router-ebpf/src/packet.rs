@@ -77,6 +77,8 @@ pub trait Packet: Copy {
     fn quoted_upper(self, s: &mut State) -> u32;
 
     fn masquerade(self, s: &mut State) -> u32;
+    fn edit(self, s: &mut State) -> u32;
+    fn clamp(self, s: &mut State) -> u32;
     fn source4(self, s: &mut State) -> u32;
     fn source6(self, s: &mut State) -> u32;
     fn route4(self, s: &mut State) -> u32;
@@ -114,7 +116,7 @@ pub trait Packet: Copy {
     /// Passes the packet to the host, for local delivery.
     fn deliver(self) -> Result<i32, Untouched>;
     /// Leaves the packet to the kernel's forwarding.
-    fn leave(self, generation: u32) -> Result<i32, Untouched>;
+    fn leave(self, generation: u32, table: u32) -> Result<i32, Untouched>;
 }
 
 /// The packet could only be passed up as it is: tc decides.

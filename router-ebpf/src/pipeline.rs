@@ -49,6 +49,9 @@ pub struct State {
     pub stranger: u32,
     /// Bit per built-in chain of the packet's family that has no rules.
     pub empty: u32,
+    /// The routing table that is asked first, one of [`router_common::maps::route::table`].
+    pub table: u32,
+    pub reserved: u32,
     /// Where the packet is routed to: its destination, or what that is translated to. IPv4 in the low half of the first
     /// word.
     pub destination: [u64; 2],
@@ -171,6 +174,8 @@ pub fn run<P: Packet>(packet: P) -> i32 {
         scratch: P::SCRATCH,
         stranger: 0,
         empty: 0,
+        table: 0,
+        reserved: 0,
         destination: [0; 2],
     };
     if now.flags & (flag::TRACE | flag::RECORD) != 0 {
@@ -338,11 +343,12 @@ fn filtered4<P: Packet>(
         source::check4(packet, s, header)?;
     }
     let hit = fast::find4(s, header, &mut cursor.again());
+    s.table = hit.decision.table();
     if hit.found
-        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress)
+        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress())
         && let Ok(route) = route::find4(packet, s, hit.dst.to_ne_bytes())
     {
-        if emit::is_decided(&route.next_hop, hit.decision.egress) && header.ttl() > 1 {
+        if emit::is_decided(&route.next_hop, hit.decision.egress()) && header.ttl() > 1 {
             if s.observed != 0 {
                 packet.routed(s, route.next_hop.ifindex);
             }
@@ -399,11 +405,12 @@ fn filtered6<P: Packet>(
         source::check6(packet, s, header)?;
     }
     let hit = fast::find6(s, header, &mut cursor.again());
+    s.table = hit.decision.table();
     if hit.found
-        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress)
+        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress())
         && let Ok(route) = route::find6(packet, s, hit.dst)
     {
-        if emit::is_decided(&route.next_hop, hit.decision.egress) && header.hop_limit() > 1 {
+        if emit::is_decided(&route.next_hop, hit.decision.egress()) && header.hop_limit() > 1 {
             if s.observed != 0 {
                 packet.routed(s, route.next_hop.ifindex);
             }
@@ -442,10 +449,10 @@ pub mod finish {
                     return P::DROP;
                 }
                 exit = Exit::kernel();
-                packet.leave(s.now.generation)
+                packet.leave(s.now.generation, s.table)
             }
             Exit::HOST => packet.deliver(),
-            Exit::KERNEL => packet.leave(s.now.generation),
+            Exit::KERNEL => packet.leave(s.now.generation, s.table),
             Exit::HELD => Ok(P::DROP),
             _ => Err(Untouched(packet.pass())),
         };

@@ -15,6 +15,7 @@ use aya_ebpf::helpers::generated::{
 use router_common::cursor::Cursor;
 use router_common::maps::handover::Handover;
 use router_common::maps::port::port_flag;
+use router_common::maps::route::table;
 use router_common::maps::scratch;
 use router_common::verdict::{Reason, Stage};
 use router_common::wire::eth;
@@ -103,11 +104,22 @@ impl SkbPacket {
         unsafe { bpf_redirect(self.ingress(), u64::from(BPF_F_INGRESS)) as i32 }
     }
 
-    /// Sets the bit that says "has been through the pipeline".
+    /// Tells the host's queues the packet's mark and priority.
     #[inline(always)]
-    pub fn mark_done(self, generation: u32) -> Option<()> {
+    fn classify(self, class: u32) {
+        const MARK: u32 = 0xffff;
+        if class != 0 {
+            self.set_mark(self.mark() & !MARK | class & MARK);
+            // SAFETY: the context is this program's own.
+            unsafe { (*self.skb).priority = class >> 16 };
+        }
+    }
+
+    /// Sets the bit that says "has been through the pipeline", and by which table the kernel is to forward.
+    #[inline(always)]
+    pub fn mark_done(self, generation: u32, table: u32) -> Option<()> {
         let settings = maps::settings(generation)?;
-        self.set_mark(self.mark() & !settings.mark_mask | settings.mark_done);
+        self.set_mark(self.mark() & !settings.mark_mask | settings.mark_table(table));
         Some(())
     }
 
@@ -330,6 +342,14 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn edit(self, s: &mut State) -> u32 {
+        global::tc_edit(self.skb, s)
+    }
+    #[inline(always)]
+    fn clamp(self, s: &mut State) -> u32 {
+        global::tc_clamp(self.skb, s)
+    }
+    #[inline(always)]
     fn masquerade(self, s: &mut State) -> u32 {
         global::tc_masquerade(self.skb, s)
     }
@@ -449,7 +469,8 @@ impl Packet for SkbPacket {
 
     #[inline(always)]
     fn send(self, way: &Way) -> Result<i32, Reason> {
-        self.mark_done(way.generation).ok_or(Reason::Internal)?;
+        self.mark_done(way.generation, table::NONE).ok_or(Reason::Internal)?;
+        self.classify(way.class);
         // bpf_redirect_neigh takes an Ethernet header off first (net/core/filter.c, __bpf_redirect_neigh).
         // SAFETY: the context is this program's own.
         if way.l2_bytes == 0 && unsafe { bpf_skb_change_head(self.skb, eth::HEADER_BYTES, 0) } != 0 {
@@ -477,9 +498,9 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
-    fn leave(self, generation: u32) -> Result<i32, Untouched> {
+    fn leave(self, generation: u32, table: u32) -> Result<i32, Untouched> {
         // Without settings there is no mark, and the guard at the egress drops the packet.
-        let _ = self.mark_done(generation);
+        let _ = self.mark_done(generation, table);
         Ok(self.pass())
     }
 }

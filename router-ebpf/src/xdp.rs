@@ -64,8 +64,8 @@ impl XdpPacket {
     }
 
     #[inline(always)]
-    fn pass_with(self, verdict: u32) -> Result<i32, Untouched> {
-        let metadata = Handover { magic: handover::MAGIC, verdict, ..Handover::default() };
+    fn pass_with(self, verdict: u32, ifindex: u32) -> Result<i32, Untouched> {
+        let metadata = Handover { magic: handover::MAGIC, verdict, ifindex, ..Handover::default() };
         if self.announce(metadata).is_some() { Ok(PASS) } else { Err(Untouched(PASS)) }
     }
 }
@@ -268,6 +268,14 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn edit(self, s: &mut State) -> u32 {
+        global::xdp_edit(self.ctx, s)
+    }
+    #[inline(always)]
+    fn clamp(self, s: &mut State) -> u32 {
+        global::xdp_clamp(self.ctx, s)
+    }
+    #[inline(always)]
     fn masquerade(self, s: &mut State) -> u32 {
         global::xdp_masquerade(self.ctx, s)
     }
@@ -394,6 +402,7 @@ impl Packet for XdpPacket {
             verdict,
             ifindex: way.ifindex,
             next_hop: bytes(way.gateway),
+            class: way.class,
         })
     }
 
@@ -412,11 +421,11 @@ impl Packet for XdpPacket {
 
     #[inline(always)]
     fn deliver(self) -> Result<i32, Untouched> {
-        self.pass_with(handover::verdict::LOCAL)
+        self.pass_with(handover::verdict::LOCAL, 0)
     }
 
     #[inline(always)]
-    fn leave(self, _generation: u32) -> Result<i32, Untouched> {
-        self.pass_with(handover::verdict::KERNEL)
+    fn leave(self, _generation: u32, table: u32) -> Result<i32, Untouched> {
+        self.pass_with(handover::verdict::KERNEL, table)
     }
 }

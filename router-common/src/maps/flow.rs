@@ -64,16 +64,55 @@ crate::assert_size!(Entry, 32);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// The path id under which fast packets count for rules; 0 counts for none.
-    pub path: u16,
-    /// Low half of the egress port's counter index, or [`decision::LOCAL`].
-    pub egress: u16,
+    /// In its low 14 bits [`Decision::path`]; above them the two highest bits of [`Decision::table`].
+    path: u16,
+    /// In its low 11 bits [`Decision::egress`]; above them the lowest five of [`Decision::table`].
+    egress: u16,
 }
 crate::assert_size!(Decision, 4);
 
+impl Decision {
+    const PATH_BITS: u32 = 14;
+    const EGRESS_BITS: u32 = 11;
+
+    #[inline(always)]
+    pub const fn new(path: u16, egress: u16, table: u32) -> Decision {
+        let (low, high) = (table & 31, table >> 5 & 3);
+        Decision {
+            path: path & ((1 << Decision::PATH_BITS) - 1) | (high << Decision::PATH_BITS) as u16,
+            egress: egress & ((1 << Decision::EGRESS_BITS) - 1) | (low << Decision::EGRESS_BITS) as u16,
+        }
+    }
+
+    /// The path id under which fast packets count for rules; 0 counts for none.
+    #[inline(always)]
+    pub const fn path(self) -> u16 {
+        self.path & ((1 << Decision::PATH_BITS) - 1)
+    }
+
+    /// The egress port's counter index, or one of [`decision`].
+    #[inline(always)]
+    pub const fn egress(self) -> u16 {
+        self.egress & ((1 << Decision::EGRESS_BITS) - 1)
+    }
+
+    /// The routing table that is asked first, see [`crate::maps::route::table`].
+    #[inline(always)]
+    pub const fn table(self) -> u32 {
+        (self.egress >> Decision::EGRESS_BITS) as u32 | ((self.path >> Decision::PATH_BITS) as u32) << 5
+    }
+}
+
 pub mod decision {
+    use crate::maps::port::PORT_SLOTS;
+    use crate::maps::rule::PATHS_MAX;
+
     /// [`super::Decision::egress`] of what is delivered to the host.
-    pub const LOCAL: u16 = 0xfffe;
+    pub const LOCAL: u16 = 0x7fe;
+    /// No port has this one.
+    pub const NONE: u16 = 0x7ff;
+
+    const _: () = assert!(PORT_SLOTS <= LOCAL as u32 && 2 * PATHS_MAX <= 1 << super::Decision::PATH_BITS);
 }
 
 /// One direction of an IPv4 connection: one cache line.
@@ -297,6 +336,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_decision_keeps_its_parts() {
+        for (path, egress, table) in
+            [(0, 0, 0), (16383, decision::LOCAL, 127), (1, 1023, 31), (8192, 5, 32), (7, decision::NONE, 95)]
+        {
+            let decision = Decision::new(path, egress, table);
+            assert_eq!((decision.path(), decision.egress(), decision.table()), (path, egress, table));
+        }
+    }
 
     #[test]
     fn a_packet_of_the_next_second_was_just_now() {

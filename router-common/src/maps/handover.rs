@@ -9,12 +9,15 @@ pub struct Handover {
     pub magic: u32,
     /// One of the constants in [`verdict`].
     pub verdict: u32,
-    /// Egress ifindex where `verdict` is `SEND4` or `SEND6`.
+    /// Egress ifindex where `verdict` is `SEND4` or `SEND6`; where it is `KERNEL` one of [`crate::maps::route::table`].
     pub ifindex: u32,
     /// Next hop address, IPv4 in the first four bytes.
     pub next_hop: [u8; 16],
+    /// Of what leaves by the host's queues: the packet mark, and from bit 16 on the priority.
+    pub class: u32,
 }
-crate::assert_size!(Handover, 28);
+// The kernel has room for 32 bytes.
+crate::assert_size!(Handover, 32);
 
 pub mod verdict {
     /// For the host itself: tc passes it on without looking again.

@@ -165,6 +165,30 @@ pub mod action {
     pub const MARK_CONNECTION: u8 = 11;
     pub const MARK_PACKET: u8 = 12;
     pub const MARK_ROUTING: u8 = 13;
+    /// [`super::Rule::target`] is the code point.
+    pub const CHANGE_DSCP: u8 = 14;
+    /// [`super::Rule::target`] is one of [`super::hops`], and from bit 8 on the number.
+    pub const CHANGE_TTL: u8 = 15;
+    pub const CLEAR_DF: u8 = 16;
+    /// [`super::Rule::target`] is the largest segment to announce, 0: what the path has room for.
+    pub const CHANGE_MSS: u8 = 17;
+    /// [`super::Rule::target`] is the priority or one of [`super::priority`].
+    pub const SET_PRIORITY: u8 = 18;
+    pub const STRIP_OPTIONS: u8 = 19;
+}
+
+/// What `new-ttl` and `new-hop-limit` do.
+pub mod hops {
+    pub const SET: u32 = 0;
+    pub const INCREMENT: u32 = 1;
+    pub const DECREMENT: u32 = 2;
+}
+
+/// What `new-priority` may be beside a number.
+pub mod priority {
+    pub const FROM_DSCP: u32 = 1 << 8;
+    pub const FROM_DSCP_HIGH_3_BITS: u32 = 2 << 8;
+    pub const FROM_INGRESS: u32 = 3 << 8;
 }
 
 /// Bits of [`Rule::flags`].

@@ -1,5 +1,7 @@
 //! Ports and settings: the two-slot part of the image.
 
+use super::route::table::LAST;
+
 /// Map name: `Array<Port, 2 * PORT_SLOTS>`; slot s begins at `s * PORT_SLOTS`.
 pub const PORTS: &str = "PORTS";
 /// Map name: `Array<Settings, 2>`, one per slot.
@@ -72,7 +74,16 @@ pub struct Settings {
 }
 crate::assert_size!(Settings, 16);
 
+/// Where the number of a routing table stands in a mark, see [`crate::maps::route::table`].
+pub const MARK_TABLE_SHIFT: u32 = 24;
+
 impl Settings {
+    /// The mark of packets that the kernel forwards by a table.
+    #[inline(always)]
+    pub const fn mark_table(&self, table: u32) -> u32 {
+        self.mark_done | if table > LAST { 0 } else { (table << MARK_TABLE_SHIFT) & self.mark_mask }
+    }
+
     /// The mark of packets that the daemon gives back: no table has this number, and what is done has the other bit.
     /// 0 where there is no room for it.
     #[inline(always)]

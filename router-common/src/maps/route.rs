@@ -52,9 +52,31 @@ pub struct NextHop {
     /// One of [`kind`].
     pub kind: u16,
     /// 4 or 6: what the route's `gateway` holds (IPv4 destinations may have an IPv6 gateway).
-    pub gateway_family: u16,
+    pub gateway_family: u8,
+    /// The routing table that was asked first, see [`table`].
+    pub table: u8,
 }
 crate::assert_size!(NextHop, 32);
+
+/// Routing tables as packets and decisions name them. What a table has no route for is looked up as if it had not been
+/// asked: by the host's rules, and at last in table main.
+pub mod table {
+    /// No table is to be asked before the others.
+    pub const NONE: u32 = 0;
+    /// Table main itself.
+    pub const MAIN: u32 = 127;
+    /// The numbers from 1 to here are those of named tables.
+    pub const LAST: u32 = 126;
+    /// A named table's number in the kernel, less its number here.
+    pub const KERNEL_BASE: u32 = 52_000;
+    const KERNEL_MAIN: u32 = 254;
+
+    /// The kernel's number of a table.
+    #[inline(always)]
+    pub const fn kernel(number: u32) -> u32 {
+        if number == MAIN { KERNEL_MAIN } else { KERNEL_BASE + number }
+    }
+}
 
 /// What a cached route says.
 pub mod kind {

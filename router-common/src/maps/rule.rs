@@ -116,6 +116,11 @@ pub const MARKS: &str = "MARKS";
 pub const MARKS_MAX: u32 = 8192;
 pub const MARK_NAME_BYTES: usize = 64;
 
+/// Map name: `Array<MarkName, TABLES_MAX>`, mmapable: the names of routing tables by their numbers in
+/// [`crate::maps::route::table`]. For user space alone.
+pub const TABLES: &str = "TABLES";
+pub const TABLES_MAX: u32 = 128;
+
 /// Zeros behind the name.
 pub type MarkName = [u8; MARK_NAME_BYTES];
 
@@ -189,7 +194,7 @@ pub struct RuleScratch {
     pub lost: u32,
     pub reserved: u32,
 }
-crate::assert_size!(RuleScratch, 856);
+crate::assert_size!(RuleScratch, 872);
 
 #[cfg(test)]
 mod tests {

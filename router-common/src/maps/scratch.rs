@@ -20,7 +20,7 @@ pub const OUTPUT: &str = "OUTPUT";
 pub const TAIL_CALLS: [(&str, &str); 3] =
     [(SLOW_XDP, "xdp_slow"), (SLOW_TC, "tc_slow"), (OUTPUT, "tc_output")];
 
-pub const STATE_WORDS: usize = 11;
+pub const STATE_WORDS: usize = 12;
 
 use crate::conntrack::tcp::Step;
 use crate::facts::Facts;
@@ -110,7 +110,7 @@ pub struct Scratch {
     /// What the fast path hands to the slow one; the programs alone know what it means.
     pub state: [u64; STATE_WORDS],
 }
-crate::assert_size!(Scratch, 2280);
+crate::assert_size!(Scratch, 2288);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]

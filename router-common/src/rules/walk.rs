@@ -3,7 +3,8 @@
 use super::{Cells, Hooks, matcher, rows};
 use crate::facts::Facts;
 use crate::maps::image::{
-    ALL, CHUNK_RULES, Cell, DEPTH_MAX, Matchers, Record, Rule, action, dimension, rule_flag, word,
+    ALL, CHUNK_RULES, Cell, DEPTH_MAX, Matchers, Record, Rule, action, dimension, hops, priority, rule_flag,
+    word,
 };
 
 /// Counted rules that a walk remembers, for a decision that is to count them again.
@@ -51,8 +52,28 @@ pub struct Walk {
     pub counted_len: u32,
     /// Bit per dimension that some rule looks at.
     pub(super) dimensions: u32,
+    /// Bits of [`edit`], over all walks of the packet: what of the facts is to be written into it.
+    pub edits: u32,
+    /// With [`edit::MSS`]: the largest segment to announce, 0: what the path has room for.
+    pub mss: u32,
+    /// With [`edit::PRIORITY`].
+    pub priority: u32,
+    pub reserved: u32,
 }
-crate::assert_size!(Walk, 336);
+crate::assert_size!(Walk, 352);
+
+/// [`Walk::edits`].
+pub mod edit {
+    pub const DSCP: u32 = 1 << 0;
+    pub const TTL: u32 = 1 << 1;
+    pub const DF: u32 = 1 << 2;
+    pub const MSS: u32 = 1 << 3;
+    pub const OPTIONS: u32 = 1 << 4;
+    /// Of the host's packet, not of a header.
+    pub const PRIORITY: u32 = 1 << 5;
+    /// Those that change the packet's bytes.
+    pub const HEADERS: u32 = DSCP | TTL | DF | MSS | OPTIONS;
+}
 
 impl Default for Walk {
     fn default() -> Walk {
@@ -80,6 +101,10 @@ impl Default for Walk {
             counted: [0; COUNTED_MAX],
             counted_len: 0,
             dimensions: 0,
+            edits: 0,
+            mss: 0,
+            priority: 0,
+            reserved: 0,
         }
     }
 }
@@ -118,6 +143,7 @@ impl Walk {
         self.root = 0;
         self.stale = rows::EVERY;
         self.flags = 0;
+        self.edits = 0;
         self.counted_len = 0;
         self.verdict = verdict::NONE;
         self.parameter = 0;
@@ -333,6 +359,50 @@ fn mark(walk: &mut Walk, mark: &mut u32, number: u32, dimension: u32) -> u32 {
     verdict::ACCEPT
 }
 
+/// Notes what a rule changes of the packet itself. What has to be written into each packet is nothing to remember.
+#[inline(always)]
+fn edit(facts: &mut Facts, walk: &mut Walk, rule: &Rule) -> u32 {
+    const SYN: u8 = 2;
+    let target = rule.target;
+    // A size is announced by the first segment of each side alone.
+    if rule.action == action::CHANGE_MSS && facts.tcp_flags & SYN == 0 {
+        return verdict::ACCEPT;
+    }
+    walk.flags |= flag::UNCACHEABLE;
+    walk.edits |= match rule.action {
+        action::CHANGE_DSCP => {
+            facts.dscp = target as u8 & 63;
+            edit::DSCP
+        }
+        action::CHANGE_TTL => {
+            let number = (target >> 8) as u8;
+            facts.ttl = match target & 0xff {
+                hops::INCREMENT => facts.ttl.saturating_add(number),
+                hops::DECREMENT => facts.ttl.saturating_sub(number),
+                _ => number,
+            };
+            edit::TTL
+        }
+        action::CLEAR_DF => edit::DF,
+        action::CHANGE_MSS => {
+            walk.mss = target;
+            edit::MSS
+        }
+        action::SET_PRIORITY => {
+            walk.priority = match target {
+                priority::FROM_DSCP => u32::from(facts.dscp),
+                priority::FROM_DSCP_HIGH_3_BITS => u32::from(facts.dscp >> 3),
+                // What came in untagged has no priority.
+                priority::FROM_INGRESS => 0,
+                number => number,
+            };
+            edit::PRIORITY
+        }
+        _ => edit::OPTIONS,
+    };
+    verdict::ACCEPT
+}
+
 /// Tests a candidate and carries out its action; whether the walk goes on.
 #[inline(always)]
 fn judge<C: Cells, H: Hooks>(
@@ -391,6 +461,7 @@ fn judge<C: Cells, H: Hooks>(
         }
         action::MARK_PACKET => mark(walk, &mut facts.packet_mark, rule.target, dimension::PACKET_MARK),
         action::MARK_ROUTING => mark(walk, &mut facts.routing_mark, rule.target, dimension::ROUTING_MARK),
+        action::CHANGE_DSCP..=action::STRIP_OPTIONS => edit(facts, walk, rule),
         _ => return Some(true),
     };
     if rule.action >= action::MARK_CONNECTION && rule.flags & rule_flag::LAST == 0 {

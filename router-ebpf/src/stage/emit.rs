@@ -3,6 +3,7 @@
 use router_common::cursor::Cursor;
 use router_common::maps::flow::decision;
 use router_common::maps::route::{NextHop, Route4, Route6, kind};
+use router_common::rules::walk::edit;
 use router_common::verdict::Reason;
 use router_common::wire::eth::Ethernet;
 use router_common::wire::ipv4::Ipv4;
@@ -31,6 +32,8 @@ pub struct Way {
     pub gateway_family: u32,
     /// The third word of the packet's IPv4 header, or the IPv6 hop limit in its first byte.
     pub ttl: u32,
+    /// As in [`router_common::maps::handover::Handover`].
+    pub class: u32,
 }
 
 impl Way {
@@ -42,6 +45,7 @@ impl Way {
         gateway: [0; 4],
         gateway_family: 0,
         ttl: 0,
+        class: 0,
     };
 }
 
@@ -56,10 +60,10 @@ pub fn ipv4<P: Packet, const SLOW: bool>(
     hit: Option<&Hit<u32>>,
 ) -> Result<i32, Exit> {
     if let Some(hit) = hit {
-        rules::count_path(u32::from(hit.decision.path), packet.packets(), u64::from(s.length));
+        rules::count_path(u32::from(hit.decision.path()), packet.packets(), u64::from(s.length));
     }
     let next_hop = &mut route.next_hop;
-    may_forward(s, next_hop.kind, header.ttl())?;
+    may_forward(s, next_hop.kind, if SLOW { u8::MAX } else { header.ttl() })?;
     let size =
         on_the_wire(packet, s, s.length, header.protocol(), u32::from(header.version_and_length() & 15) * 4);
     if size > next_hop.mtu_bytes {
@@ -101,11 +105,11 @@ pub fn ipv6<P: Packet, const SLOW: bool>(
     hit: Option<&Hit<Halves>>,
 ) -> Result<i32, Exit> {
     if let Some(hit) = hit {
-        rules::count_path(u32::from(hit.decision.path), packet.packets(), u64::from(s.length));
+        rules::count_path(u32::from(hit.decision.path()), packet.packets(), u64::from(s.length));
     }
     let next_hop = &mut route.next_hop;
     let hop_limit = header.hop_limit();
-    may_forward(s, next_hop.kind, hop_limit)?;
+    may_forward(s, next_hop.kind, if SLOW { u8::MAX } else { hop_limit })?;
     let size = on_the_wire(packet, s, s.length, header.next_header(), 40);
     if size > next_hop.mtu_bytes {
         s.mtu_bytes = next_hop.mtu_bytes;
@@ -141,18 +145,31 @@ pub fn is_fast<P: Packet>(s: &State, rewrite: bool, egress: u16) -> bool {
 pub fn is_decided(next_hop: &NextHop, egress: u16) -> bool {
     match next_hop.kind {
         kind::LOCAL => egress == decision::LOCAL,
-        _ => next_hop.tx_index as u16 == egress,
+        _ => next_hop.tx_index == u32::from(egress),
     }
+}
+
+/// What the host's queues are to know of the packet.
+#[inline(always)]
+pub fn class<P: Packet>() -> u32 {
+    let (Some(memory), Some(scratch)) = (maps::rule_scratch(P::SCRATCH), maps::scratch(P::SCRATCH)) else {
+        return 0;
+    };
+    let priority = if memory.walk.edits & edit::PRIORITY != 0 { memory.walk.priority << 16 } else { 0 };
+    priority | scratch.facts.packet_mark & 0xffff
 }
 
 /// The kernel forwards the packet, as it is to leave.
 #[inline(always)]
 fn leave<P: Packet, const SLOW: bool>(packet: P, s: &mut State) -> Exit {
-    if SLOW
-        && s.rewrite != 0
-        && let Err(exit) = Exit::unpack(packet.translate(s))
-    {
-        return exit;
+    if SLOW && s.rewrite != 0 {
+        // The kernel takes its one from it.
+        if let Some(scratch) = maps::scratch(P::SCRATCH) {
+            scratch.facts.ttl = scratch.facts.ttl.wrapping_add(1);
+        }
+        if let Err(exit) = Exit::unpack(packet.translate(s)) {
+            return exit;
+        }
     }
     Exit::kernel()
 }
@@ -277,6 +294,7 @@ fn hand_over<P: Packet, const SLOW: bool>(
         gateway: words(maps::read6(gateway)),
         gateway_family: u32::from(next_hop.gateway_family),
         ttl: u32::from_ne_bytes(ttl),
+        class: if SLOW { class::<P>() } else { 0 },
     };
     let sent = if SLOW { packet.send_translated(s, &mut way) } else { packet.slow_send(s, &mut way) };
     if sent & SENT != 0 {

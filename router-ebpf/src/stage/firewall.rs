@@ -4,14 +4,16 @@
 use router_common::address::{Kind, kind4, kind6};
 use router_common::facts::{Facts, address_type};
 use router_common::hash;
-use router_common::maps::flow::{EMPTY6_SHIFT, INGRESS_SHIFT, KEY_MASK, NONE, decision, status, tracking};
+use router_common::maps::flow::{
+    Decision, EMPTY6_SHIFT, INGRESS_SHIFT, KEY_MASK, NONE, decision, status, tracking,
+};
 use router_common::maps::fragment::part;
 use router_common::maps::image::{chain, dimension};
-use router_common::maps::port::port_flag;
-use router_common::maps::route::{NextHop, kind};
+use router_common::maps::port::{PORT_SLOTS, port_flag};
+use router_common::maps::route::{NextHop, kind, table};
 use router_common::maps::scratch::{Scratch, Work, work};
 use router_common::rules::Walk;
-use router_common::rules::walk::{flag, verdict};
+use router_common::rules::walk::{edit, flag, verdict};
 use router_common::verdict::Reason;
 use router_common::wire::ipv6::halves;
 
@@ -63,6 +65,7 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
         tracked(s)?;
         if !is_fast {
             mangle(s, chain::MANGLE_PREROUTING)?;
+            s.table = scratch(s)?.facts.routing_mark;
         }
         translate(s, chain::NAT_DSTNAT)?;
         Exit::unpack(global::nat_redirected(s))?;
@@ -78,6 +81,8 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
             if is_fast {
                 rules::rules_fasttracked(s.scratch);
             } else {
+                // From here on rules see what the router has taken from it.
+                facts.ttl = facts.ttl.wrapping_sub(1);
                 walk(s)?.change(1 << dimension::OUT);
                 mangle(s, chain::MANGLE_FORWARD)?;
                 let filtered = filter(s, chain::FILTER_FORWARD);
@@ -90,7 +95,11 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
             }
             source(packet, s)?;
             store(s)?;
-            return decide(s, hop.tx_index as u16);
+            // The host's queues are told the mark of each packet.
+            if scratch(s)?.facts.packet_mark != 0 && hop.kind != kind::REDIRECT {
+                return Ok(());
+            }
+            return decide(s, if hop.tx_index < PORT_SLOTS { hop.tx_index as u16 } else { decision::NONE });
         }
         Ok(_) => Exit::host(Reason::LocalDelivery),
         Err(exit) if exit.is_host() => exit,
@@ -152,6 +161,7 @@ fn sent(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
     Exit::unpack(packet.track(s))?;
     tracked(s)?;
     mangle(s, chain::MANGLE_OUTPUT)?;
+    s.table = scratch(s)?.facts.routing_mark;
     translate(s, chain::NAT_OUTPUT)?;
     Exit::unpack(global::nat_redirected(s))?;
     filter(s, chain::FILTER_OUTPUT)?;
@@ -165,7 +175,7 @@ fn sent(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
 /// Another destination than the host has meant: another route, and another port.
 #[inline(always)]
 fn rerouted(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
-    if reroute::is_moved(&scratch(s)?.work) {
+    if s.table != table::NONE || reroute::is_moved(&scratch(s)?.work) {
         Exit::unpack(packet.reroute(s, way))?;
         walk(s)?.change(1 << dimension::OUT);
     }
@@ -178,6 +188,7 @@ fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit
     let Scratch { work, fragment, .. } = scratch(s)?;
     (work.flags, work.status, work.mark, work.guard, work.port_from, work.port_to) = (0, 0, 0, 0, 0, 0);
     fragment.part = part::NONE;
+    s.table = table::NONE;
     fragment.key.output = u8::from(output);
     rules::begin(s.scratch);
     Exit::unpack(packet.facts(s))?;
@@ -343,7 +354,8 @@ fn store(s: &mut State) -> Result<(), Exit> {
         Exit::unpack(global::flow_commit(s))?;
     }
     let work = &scratch(s)?.work;
-    s.rewrite = u32::from(!work.leaves.is_same(&work.came) || work.flags & work::RELATED != 0);
+    let is_other = !work.leaves.is_same(&work.came) || work.flags & work::RELATED != 0;
+    s.rewrite = u32::from(is_other || walk(s)?.edits & edit::HEADERS != 0);
     Ok(())
 }
 
@@ -359,7 +371,7 @@ fn decide(s: &State, egress: u16) -> Result<(), Exit> {
         || is_changed
         || work.index == NONE
         || settings.flags & tracking::NO_CACHE != 0
-        || egress == u16::MAX
+        || egress == decision::NONE
     {
         return Ok(());
     }
@@ -375,6 +387,7 @@ fn decide(s: &State, egress: u16) -> Result<(), Exit> {
 #[inline(always)]
 fn remember(s: &State, work: &Work, egress: u16, path: u16) -> Option<()> {
     let ingress = u64::from(s.port_index) << INGRESS_SHIFT;
+    let decision = Decision::new(path, egress, s.table);
     // SAFETY: an entry of the table. The decision is none until the word says so, which it does only if the entry is
     // still that which was judged.
     unsafe {
@@ -384,14 +397,12 @@ fn remember(s: &State, work: &Work, egress: u16, path: u16) -> Option<()> {
             let flow = maps::flow4(work.index)?;
             let word = (&raw mut (*flow).key).cast::<u64>().add(1);
             word.write_volatile(word.read_volatile() & KEY_MASK | ingress);
-            (*flow).decision.egress = egress;
-            (*flow).decision.path = path;
+            (*flow).decision = decision;
         } else {
             let flow = maps::flow6(work.index)?;
             let word = (&raw mut (*flow).key).cast::<u64>().add(4);
             word.write_volatile(word.read_volatile() & KEY_MASK | ingress);
-            (*flow).decision.egress = egress;
-            (*flow).decision.path = path;
+            (*flow).decision = decision;
         }
         let generation = u64::from(s.now.generation as u16) << status::GENERATION_SHIFT;
         let guarded = if work.flags & work::GUARDED != 0 { u64::from(status::GUARDED) } else { 0 };

@@ -20,7 +20,7 @@ pub fn take(packet: &mut SkbPacket) -> Option<i32> {
         verdict::LOCAL => packet.pass(),
         verdict::KERNEL => {
             // Without settings there is no mark, and the guard at the egress drops the packet.
-            let _ = packet.mark_done(generation);
+            let _ = packet.mark_done(generation, found.ifindex);
             packet.pass()
         }
         verdict::SEND4 | verdict::SEND6 => {
@@ -30,6 +30,7 @@ pub fn take(packet: &mut SkbPacket) -> Option<i32> {
                 gateway: words(halves(&found.next_hop)),
                 gateway_family: if found.verdict == verdict::SEND6 { 6 } else { 4 },
                 l2_bytes: eth::HEADER_BYTES,
+                class: found.class,
                 ..Way::NONE
             };
             match packet.send(&way) {

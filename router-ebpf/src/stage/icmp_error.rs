@@ -7,6 +7,7 @@ use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS};
 use aya_ebpf::helpers::generated::bpf_csum_diff;
 use router_common::csum;
 use router_common::maps::port::port_flag;
+use router_common::maps::route::table;
 use router_common::maps::scratch::{QUOTE_BYTES, Scratch};
 use router_common::verdict::Reason;
 use router_common::wire::eth::{self, Ethernet};
@@ -206,7 +207,7 @@ fn is_limited<P: Packet>(s: &State) -> bool {
 /// Looks for the way back to the source. Fills in `way`, whose `ttl` tells whether XDP can transmit there.
 #[inline(always)]
 pub fn way_back<P: Packet>(packet: P, s: &State, way: &mut Way, mut fib: Fib) -> Option<u32> {
-    let resolved = match fib.ask(packet) {
+    let resolved = match fib.ask(packet, table::NONE, 0) {
         BPF_FIB_LKUP_RET_SUCCESS => fib.has_neighbor(),
         BPF_FIB_LKUP_RET_NO_NEIGH => false,
         _ => return None,

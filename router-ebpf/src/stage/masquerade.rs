@@ -23,7 +23,7 @@ pub fn choose<P: Packet>(packet: P, s: &mut State) -> u32 {
         Fib::ipv6::<P>(s.ingress, source, destination)
     };
     let Ok(mut fib) = fib else { return 0 };
-    if fib.ask_source(packet) != BPF_FIB_LKUP_RET_SUCCESS || fib.egress() != facts.out_ifindex {
+    if fib.ask_source(packet, s.table) != BPF_FIB_LKUP_RET_SUCCESS || fib.egress() != facts.out_ifindex {
         return 0;
     }
     let (high, low) = fib.source();

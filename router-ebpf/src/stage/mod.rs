@@ -1,6 +1,7 @@
 //! The stages, in the order in which a packet meets them.
 
 pub mod connection_limit;
+pub mod edit;
 pub mod emit;
 pub mod facts;
 pub mod fast;

@@ -3,15 +3,15 @@
 use aya_ebpf::bindings::{
     BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH,
     BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS,
-    BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LKUP_RET_UNSUPP_LWT, BPF_FIB_LOOKUP_SKIP_NEIGH, BPF_FIB_LOOKUP_SRC,
-    bpf_fib_lookup as Params,
+    BPF_FIB_LKUP_RET_UNREACHABLE, BPF_FIB_LKUP_RET_UNSUPP_LWT, BPF_FIB_LOOKUP_DIRECT,
+    BPF_FIB_LOOKUP_SKIP_NEIGH, BPF_FIB_LOOKUP_SRC, BPF_FIB_LOOKUP_TBID, bpf_fib_lookup as Params,
 };
 use aya_ebpf::helpers::generated::{bpf_check_mtu, bpf_fib_lookup};
 use router_common::address::{Kind, is_solicited_node, kind4, kind6};
 use router_common::hash;
 use router_common::maps::control::flag;
 use router_common::maps::port::port_flag;
-use router_common::maps::route::{NextHop, Route4, Route6, kind};
+use router_common::maps::route::{NextHop, Route4, Route6, kind, table};
 use router_common::verdict::Reason;
 use router_common::wire::icmp;
 use router_common::wire::ipv6::{HEADER_BYTES, Halves, next, pairs, words};
@@ -67,22 +67,35 @@ impl Fib {
         Ok(fib)
     }
 
-    /// One of `BPF_FIB_LKUP_RET_*`; a negative error shows as none of them.
     #[inline(always)]
-    pub fn ask<P: Packet>(&mut self, packet: P) -> u32 {
+    fn ask_with<P: Packet>(&mut self, packet: P, flags: u32) -> u32 {
         // SAFETY: the context is this program's own, the size that of the struct.
-        unsafe { bpf_fib_lookup(packet.context(), &raw mut *self.0, size_of::<Params>() as i32, 0) as u32 }
+        unsafe {
+            bpf_fib_lookup(packet.context(), &raw mut *self.0, size_of::<Params>() as i32, flags) as u32
+        }
+    }
+
+    /// One of `BPF_FIB_LKUP_RET_*`; a negative error shows as none of them. What the table of [`table`] has no route for
+    /// is asked of all others.
+    #[inline(always)]
+    pub fn ask<P: Packet>(&mut self, packet: P, number: u32, flags: u32) -> u32 {
+        let mut result = BPF_FIB_LKUP_RET_NOT_FWDED;
+        if number != table::NONE {
+            self.0.__bindgen_anon_5.tbid = table::kernel(number);
+            result = self.ask_with(packet, flags | BPF_FIB_LOOKUP_DIRECT | BPF_FIB_LOOKUP_TBID);
+        }
+        if result == BPF_FIB_LKUP_RET_NOT_FWDED {
+            self.0.__bindgen_anon_5.tbid = 0;
+            result = self.ask_with(packet, flags);
+        }
+        result
     }
 
     /// Asks for the source that the route prefers, or else the egress port's address towards the next hop (kernel 6.7
     /// and later; those before refuse). As [`Fib::ask`].
     #[inline(always)]
-    pub fn ask_source<P: Packet>(&mut self, packet: P) -> u32 {
-        let flags = BPF_FIB_LOOKUP_SRC | BPF_FIB_LOOKUP_SKIP_NEIGH;
-        // SAFETY: as above.
-        unsafe {
-            bpf_fib_lookup(packet.context(), &raw mut *self.0, size_of::<Params>() as i32, flags) as u32
-        }
+    pub fn ask_source<P: Packet>(&mut self, packet: P, number: u32) -> u32 {
+        self.ask(packet, number, BPF_FIB_LOOKUP_SRC | BPF_FIB_LOOKUP_SKIP_NEIGH)
     }
 
     /// The answer to [`Fib::ask_source`].
@@ -118,7 +131,7 @@ impl Fib {
 
     /// The next hop's address in four words and its family, 4 or 6. IPv4 stands in the first word.
     #[inline(always)]
-    pub fn gateway(&self) -> ([u32; 4], u16) {
+    pub fn gateway(&self) -> ([u32; 4], u8) {
         // SAFETY: all bytes of the union are initialised; for IPv4 the helper writes the first word.
         let [a, b, c, d] = unsafe { self.0.__bindgen_anon_4.ipv6_dst };
         if self.0.family == AF_INET6 { ([a, b, c, d], 6) } else { ([a, 0, 0, 0], 4) }
@@ -138,12 +151,22 @@ impl Fib {
     }
 }
 
+/// What the answer depends on beside the destination.
+#[inline(always)]
+fn origin(s: &State) -> u32 {
+    s.ingress ^ s.table << 24
+}
+
 #[inline(always)]
 pub fn find4<P: Packet>(packet: P, s: &mut State, destination: [u8; 4]) -> Result<&'static mut Route4, Exit> {
-    let slot = hash::slot4(u32::from_ne_bytes(destination), s.ingress);
+    let slot = hash::slot4(u32::from_ne_bytes(destination), origin(s));
     let route = maps::route4(slot).ok_or(Reason::Internal)?;
     let fresh = route.epoch == s.now.epoch && route.generation == s.now.generation;
-    if !fresh || route.ingress != s.ingress || route.destination != destination {
+    if !fresh
+        || u32::from(route.next_hop.table) != s.table
+        || route.ingress != s.ingress
+        || route.destination != destination
+    {
         s.destination = [u64::from(u32::from_ne_bytes(destination)), 0];
         Exit::unpack(packet.route4(s))?;
     }
@@ -152,10 +175,14 @@ pub fn find4<P: Packet>(packet: P, s: &mut State, destination: [u8; 4]) -> Resul
 
 #[inline(always)]
 pub fn find6<P: Packet>(packet: P, s: &mut State, (high, low): Halves) -> Result<&'static mut Route6, Exit> {
-    let slot = hash::slot6(high, low, s.ingress);
+    let slot = hash::slot6(high, low, origin(s));
     let route = maps::route6(slot).ok_or(Reason::Internal)?;
     let fresh = route.epoch == s.now.epoch && route.generation == s.now.generation;
-    if !fresh || route.ingress != s.ingress || maps::read6(&route.destination) != (high, low) {
+    if !fresh
+        || u32::from(route.next_hop.table) != s.table
+        || route.ingress != s.ingress
+        || maps::read6(&route.destination) != (high, low)
+    {
         s.destination = [high, low];
         Exit::unpack(packet.route6(s))?;
     }
@@ -176,9 +203,10 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
         let [first, tos, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, ..] = header;
         let [destination, _] = s.destination;
         let (source, destination) = ([a, b, c, d], (destination as u32).to_ne_bytes());
-        let slot = hash::slot4(u32::from_ne_bytes(destination), s.ingress);
+        let slot = hash::slot4(u32::from_ne_bytes(destination), origin(s));
         let route = maps::route4(slot).ok_or(Reason::Internal)?;
         route.destination = destination;
+        route.next_hop.table = s.table as u8;
         route.ingress = s.ingress;
         route.generation = s.now.generation;
         route.epoch = epoch(s, false);
@@ -193,7 +221,7 @@ pub fn learn4<P: Packet>(packet: P, s: &mut State) -> u32 {
         if s.now.flags & flag::CACHE_ROUTES == 0 && !later_fragment {
             fib.set_ports(packet, protocol, s.l2_bytes + u32::from(first & 15) * 4);
         }
-        let result = fib.ask(packet);
+        let result = fib.ask(packet, s.table, 0);
         if result != BPF_FIB_LKUP_RET_SUCCESS && maps::is_local4(&destination) {
             route.next_hop.kind = kind::LOCAL;
             route.epoch = epoch(s, true);
@@ -232,8 +260,9 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
         let [a, b, c, d, _, _, next_header, _] = first;
         let [high, low] = s.destination;
         let destination = (high, low);
-        let route = maps::route6(hash::slot6(high, low, s.ingress)).ok_or(Reason::Internal)?;
+        let route = maps::route6(hash::slot6(high, low, origin(s))).ok_or(Reason::Internal)?;
         maps::write6(&mut route.destination, destination);
+        route.next_hop.table = s.table as u8;
         route.ingress = s.ingress;
         route.generation = s.now.generation;
         route.epoch = epoch(s, false);
@@ -253,7 +282,7 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
                 fib.set_ports(packet, upper.protocol(), s.l2_bytes + upper.offset());
             }
         }
-        let result = fib.ask(packet);
+        let result = fib.ask(packet, s.table, 0);
         if result != BPF_FIB_LKUP_RET_SUCCESS && maps::is_local6(destination) {
             route.next_hop.kind = kind::LOCAL;
             route.epoch = epoch(s, true);
@@ -294,6 +323,26 @@ fn multicast6<P: Packet>(packet: P, l2_bytes: u32, next_header: u8, destination:
         }
         _ => Reason::Multicast,
     }
+}
+
+/// The largest packet that fits both ports of a packet's way, and its route as far as that is remembered.
+#[inline(always)]
+pub fn path_mtu_bytes<P: Packet>(s: &State) -> Option<u32> {
+    let facts = &maps::scratch(P::SCRATCH)?.facts;
+    let of = |ifindex: u32| {
+        let mtu_bytes = maps::port(s.now.generation, ifindex).map_or(0, |port| port.mtu_bytes);
+        if mtu_bytes == 0 { u32::from(u16::MAX) } else { mtu_bytes }
+    };
+    let ports = of(facts.in_ifindex).min(of(facts.out_ifindex));
+    let [high, low] = s.destination;
+    let route = if s.family == 4 {
+        let route = maps::route4(hash::slot4(high as u32, origin(s)))?;
+        (route.destination == (high as u32).to_ne_bytes()).then_some(route.next_hop.mtu_bytes)
+    } else {
+        let route = maps::route6(hash::slot6(high, low, origin(s)))?;
+        (maps::read6(&route.destination) == (high, low)).then_some(route.next_hop.mtu_bytes)
+    };
+    Some(ports.min(route.filter(|mtu_bytes| *mtu_bytes != 0).unwrap_or(ports)))
 }
 
 #[inline(always)]

@@ -209,8 +209,7 @@ unsafe extern "C" fn round(_index: u32, context: *mut c_void) -> i64 {
     let Some(memory) = maps::rule_scratch(scratch) else { return 1 };
     let walk = &mut memory.walk;
     if walk.stale != 0 {
-        let prepared = maps::scratch(scratch)
-            .map_or(0, |work| rules_prepare(&work.facts, walk, generation));
+        let prepared = maps::scratch(scratch).map_or(0, |work| rules_prepare(&work.facts, walk, generation));
         if prepared == 0 {
             walk.verdict = verdict::ERROR;
             return 1;

@@ -6,7 +6,7 @@ use aya_ebpf::bindings::{
 use router_common::address::{Kind, kind4, kind6};
 use router_common::hash;
 use router_common::maps::port::port_flag;
-use router_common::maps::route::Source4;
+use router_common::maps::route::{Source4, table};
 use router_common::verdict::Reason;
 use router_common::wire::ipv4::Ipv4;
 use router_common::wire::ipv6::{Halves, Ipv6};
@@ -135,7 +135,7 @@ fn judge6<P: Packet>(packet: P, s: &mut State, source: Halves, destination: Halv
 /// does not answer, and only the host itself can be reached.
 #[inline(always)]
 fn reverse_path<P: Packet>(packet: P, s: &State, mut fib: Fib) -> Result<(), Exit> {
-    let reached = match fib.ask(packet) {
+    let reached = match fib.ask(packet, table::NONE, 0) {
         BPF_FIB_LKUP_RET_FWD_DISABLED => return Ok(()),
         BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH => true,
         _ => false,

@@ -4,6 +4,7 @@
 use router_common::conntrack::other;
 use router_common::csum;
 use router_common::maps::scratch::{Work, work};
+use router_common::rules::walk::edit;
 use router_common::tuple::Tuple;
 use router_common::verdict::Reason;
 use router_common::wire::ipv6::{Halves, halves};
@@ -27,15 +28,21 @@ fn delta_of(old: Halves, new: Halves) -> u64 {
 
 /// 32 bits of a sum, for the helpers.
 #[inline(always)]
-fn narrow(sum: u64) -> u32 {
+pub fn narrow(sum: u64) -> u32 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     ((sum & 0xffff_ffff) + (sum >> 32)) as u32
 }
 
-/// Makes the packet what [`Work::leaves`] says. 0, or an exit.
+/// Makes the packet what [`Work::leaves`] says, and what rules say of its headers. 0, or an exit.
 #[inline(always)]
 pub fn run<P: Packet>(packet: P, s: &mut State) -> u32 {
-    Exit::pack(rewrite(packet, s).ok_or(Exit::drop(Reason::Internal)))
+    if rewrite(packet, s).is_none() {
+        return Exit::pack(Err(Exit::drop(Reason::Internal)));
+    }
+    match maps::rule_scratch(P::SCRATCH) {
+        Some(memory) if memory.walk.edits & edit::HEADERS != 0 => packet.edit(s),
+        _ => 0,
+    }
 }
 
 #[inline(always)]

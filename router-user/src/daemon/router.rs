@@ -209,7 +209,7 @@ impl Router {
     ) -> anyhow::Result<(Applied, T)> {
         let mut facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
         facts.dynamic_lists = self.dynamic_lists.clone();
-        facts.marks = self.plane.inspect().marks();
+        (facts.marks, facts.tables) = (self.plane.inspect().marks(), self.plane.inspect().tables());
         let desired = plan::compile(tree, &facts)?;
         if refuse_gaps && !desired.gaps.is_empty() {
             return Err(gap_errors(&desired.gaps).into());

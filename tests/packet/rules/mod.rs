@@ -5,6 +5,7 @@ mod add_to_address_list;
 mod address;
 mod address_list;
 mod address_type;
+mod change;
 mod connection_limit;
 mod connection_nat_state;
 mod connection_state;

@@ -133,8 +133,8 @@ impl Flow for Flow4 {
             protocol,
             kind,
             ingress,
-            path: self.decision.path,
-            egress: self.decision.egress,
+            path: self.decision.path(),
+            egress: self.decision.egress(),
         }
     }
 }
@@ -165,8 +165,8 @@ impl Flow for Flow6 {
             protocol,
             kind,
             ingress,
-            path: self.decision.path,
-            egress: self.decision.egress,
+            path: self.decision.path(),
+            egress: self.decision.egress(),
         }
     }
 }
@@ -275,7 +275,7 @@ impl Inspector {
     fn now<T>(&self, look: impl FnOnce(&Now<'_>) -> T) -> T {
         let control = self.maps.pulse().read();
         let tracking = self.maps.tracking.read(image::slot(control.generation)).unwrap_or_default();
-        let mark = &|number| self.maps.rules.mark(number);
+        let mark = &|number| self.maps.rules.marks.name(number);
         look(&Now { tick: control.tick, generation: control.generation, tracking: &tracking, mark })
     }
 
@@ -381,7 +381,7 @@ mod tests {
                 flow.entry.partner = partner;
                 flow.entry.packets = number;
                 flow.entry.bytes = u64::from(number);
-                flow.decision.path = number as u16;
+                flow.decision = Decision::new(number as u16, 0, 0);
             }
         };
         begin_life(table, reply, fill(original), status::REPLY);

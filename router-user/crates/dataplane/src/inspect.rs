@@ -218,9 +218,12 @@ impl Inspector {
     }
 
     /// Dynamic members of address lists.
-    /// The numbers that names of marks have.
+    /// The numbers that names of marks, of routing tables have.
     pub fn marks(&self) -> BTreeMap<String, u32> {
-        self.maps.rules.marks()
+        self.maps.rules.marks.numbers()
+    }
+    pub fn tables(&self) -> BTreeMap<String, u32> {
+        self.maps.rules.tables.numbers()
     }
 
     pub fn listed(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {

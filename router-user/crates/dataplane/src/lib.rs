@@ -203,7 +203,8 @@ impl Dataplane {
         }
         staged.leaving = before.iter().copied().filter(|port| !staged.status.contains_key(port)).collect();
 
-        inspector.maps.rules.set_marks(&image.marks);
+        inspector.maps.rules.marks.set(&image.marks);
+        inspector.maps.rules.tables.set(&image.tables);
         let (slot, fresh) = Slot::build(image, &staged.status, active)?;
         staged.unchanged = staged.base != 0 && slot == *active;
         if staged.unchanged {

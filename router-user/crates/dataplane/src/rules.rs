@@ -8,8 +8,8 @@ use aya::maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
 use router_common::hash;
 use router_common::maps::counter::Counter;
 use router_common::maps::rule::{
-    LIST_EPOCHS, LISTED, Listed, ListedKey, Logged, MARK_NAME_BYTES, MARKS, MARKS_MAX, MarkName,
-    PATH_COUNTERS, PATH_NEXT, PATHS, PATHS_MAX, PathKey, RULE_BASE, RULE_COUNTERS, RULE_LOG,
+    LIST_EPOCHS, LISTED, Listed, ListedKey, Logged, MARK_NAME_BYTES, MARKS, MarkName, PATH_COUNTERS,
+    PATH_NEXT, PATHS, PATHS_MAX, PathKey, RULE_BASE, RULE_COUNTERS, RULE_LOG, TABLES,
 };
 
 use crate::mapped::{Mapped, as_bytes, from_bytes};
@@ -31,7 +31,8 @@ pub struct RuleMaps {
     paths: HashMap<MapData, PathKeyBytes, u32>,
     path_counters: PerCpuArray<MapData, CounterBytes>,
     path_next: Mapped<u32>,
-    marks: Mapped<MarkName>,
+    pub marks: Names,
+    pub tables: Names,
     pub lists: Lists,
 }
 
@@ -44,7 +45,8 @@ impl RuleMaps {
             paths: typed(pins, PATHS)?,
             path_counters: typed(pins, PATH_COUNTERS)?,
             path_next: Mapped::new(PATH_NEXT, &data(PATH_NEXT)?)?,
-            marks: Mapped::new(MARKS, &data(MARKS)?)?,
+            marks: Names(Mapped::new(MARKS, &data(MARKS)?)?),
+            tables: Names(Mapped::new(TABLES, &data(TABLES)?)?),
             lists: Lists::open(pins)?,
         })
     }
@@ -111,25 +113,6 @@ impl RuleMaps {
         Ok(())
     }
 
-    /// The numbers that names of marks have.
-    pub fn marks(&self) -> BTreeMap<String, u32> {
-        let named = (1..MARKS_MAX).filter_map(|number| Some((mark_name(&self.marks.read(number)?)?, number)));
-        named.collect()
-    }
-
-    /// The name of a mark.
-    pub fn mark(&self, number: u32) -> Option<String> {
-        mark_name(&self.marks.read(number)?)
-    }
-
-    pub fn set_marks(&self, marks: &BTreeMap<String, u32>) {
-        for (name, number) in marks {
-            let mut bytes: MarkName = [0; MARK_NAME_BYTES];
-            bytes.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-            self.marks.write(*number, &bytes);
-        }
-    }
-
     fn all_paths(&self) -> Result<Vec<(PathKey, u32)>, Error> {
         let mut paths = Vec::new();
         for entry in self.paths.iter() {
@@ -146,6 +129,30 @@ impl RuleMaps {
 
     fn path_counter(&self, id: u32) -> Result<Counter, Error> {
         sum(&self.path_counters, id, PATH_COUNTERS)
+    }
+}
+
+/// Names that packets and connections carry numbers of: of marks, of routing tables.
+pub struct Names(Mapped<MarkName>);
+
+impl Names {
+    /// The numbers of all names.
+    pub fn numbers(&self) -> BTreeMap<String, u32> {
+        (1..self.0.len()).filter_map(|number| Some((self.name(number)?, number))).collect()
+    }
+
+    pub fn name(&self, number: u32) -> Option<String> {
+        let bytes = self.0.read(number)?;
+        let name = bytes.split(|byte| *byte == 0).next().filter(|name| !name.is_empty())?;
+        Some(String::from_utf8_lossy(name).into_owned())
+    }
+
+    pub fn set(&self, numbers: &BTreeMap<String, u32>) {
+        for (name, number) in numbers {
+            let mut bytes: MarkName = [0; MARK_NAME_BYTES];
+            bytes.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+            self.0.write(*number, &bytes);
+        }
     }
 }
 
@@ -279,11 +286,6 @@ pub fn listed_as(list: u32, address: IpAddr) -> ListedKey {
 fn address(key: &ListedKey) -> IpAddr {
     let [a, b, c, d, ..] = key.address;
     if key.family == 4 { [a, b, c, d].into() } else { key.address.into() }
-}
-
-fn mark_name(bytes: &MarkName) -> Option<String> {
-    let name = bytes.split(|byte| *byte == 0).next().filter(|name| !name.is_empty())?;
-    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 fn slots_of(key: &PathKey) -> impl Iterator<Item = &u32> {

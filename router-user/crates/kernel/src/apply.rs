@@ -24,7 +24,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
 use crate::step::{LinkChange, Op, Step};
-use crate::{Error, Kernel, sysctl};
+use crate::{Error, Kernel, rules, sysctl};
 
 /// Steps that were done, with what undoes them.
 #[derive(Debug, Default)]
@@ -128,6 +128,10 @@ impl Kernel {
             Op::RemoveNeighbor(neighbor) => {
                 gone(self.send(Message::DelNeighbour(neighbor_message(neighbor, 0)), 0).await)
             }
+            Op::AddRule(rule) => {
+                self.send(Message::NewRule(rules::message(rule)), NLM_F_CREATE | NLM_F_EXCL).await
+            }
+            Op::RemoveRule(rule) => gone(self.send(Message::DelRule(rules::message(rule)), 0).await),
             Op::Sysctl { key, value } => sysctl::write(key, value),
             Op::Hostname(name) => rustix::system::sethostname(name.as_bytes())
                 .map_err(|e| Error::Refused { cause: e.into(), reason: String::new() }),

@@ -10,7 +10,7 @@ use plan::facts::HostLink;
 use crate::originals::Host;
 use crate::read::{Found, State};
 use crate::step::{LinkChange, Op, Phase, Step, address_text, mac_text, neighbor_text, route_text};
-use crate::{Error, Kernel, sysctl};
+use crate::{Error, Kernel, rules, sysctl};
 
 impl Kernel {
     /// The steps from what the host has now to what is desired, in the order in which they have to be done; empty when
@@ -22,6 +22,7 @@ impl Kernel {
             addresses: self.addresses().await?,
             routes: self.routes(|found| found.is_ours() || wanted.contains(&route_key(&found.what))).await?,
             neighbors: self.neighbors().await?,
+            rules: self.own_rules().await?,
         };
         let originals = self.originals.lock().unwrap_or_else(|e| e.into_inner()).host.clone();
         steps(&state, desired, &originals)
@@ -48,6 +49,7 @@ fn steps(state: &State, desired: &Desired, originals: &Host) -> Result<Vec<Step>
     steps.extend(up);
     let lost = addresses(state, &desired.addresses, &mut steps);
     routes(state, &desired.routes, &lost, &mut steps);
+    rules::steps(&state.rules, &desired.rules, &mut steps);
     neighbors(state, &desired.neighbors, &mut steps);
     steps.extend(down);
     steps.extend(hostname(desired, originals));

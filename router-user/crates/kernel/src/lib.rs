@@ -1,6 +1,6 @@
-//! Desired links, addresses, routes, neighbours and sysctls <-> rtnetlink and /proc/sys: read, diff, apply, undo, watch.
+//! Desired links, addresses, routes, rules, neighbours and sysctls <-> rtnetlink and /proc/sys: read, diff, apply, undo, watch.
 //!
-//! Only what carries our tag is ever removed: [`plan::desired::PROTOCOL`] on addresses, routes and neighbours,
+//! Only what carries our tag is ever removed: [`plan::desired::PROTOCOL`] on addresses, routes, rules and neighbours,
 //! [`plan::desired::ALIAS_TAG`] on links. What exists already without our tag and is wanted counts as done and stays
 //! after us. What has no place for a tag (sysctls, MTU, MAC, host name) is written down before it is changed, see
 //! [`Kernel::keep_originals`].
@@ -13,6 +13,7 @@ mod originals;
 mod query;
 mod read;
 mod release;
+mod rules;
 mod step;
 mod sysctl;
 mod view;

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use futures::{StreamExt, TryStreamExt};
-use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use futures::TryStreamExt;
+use plan::desired::PROTOCOL;
+use rtnetlink::packet_core::NLM_F_CREATE;
 use rtnetlink::packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rustix::io::Errno;
 
 use crate::read::read;
 use crate::{Error, Kernel};
@@ -18,7 +18,8 @@ impl Kernel {
     /// route, or route for a source or a type of service. None: it may.
     pub async fn routes_depend_on_more_than_destination(&self) -> Result<Option<String>, Error> {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            if let Some(rule) = self.rules(family).await?.iter().find(|rule| !is_default_rule(rule)) {
+            let matters = |rule: &&RuleMessage| !is_default_rule(rule) && !is_of_marks(rule);
+            if let Some(rule) = self.rules(family).await?.iter().find(matters) {
                 let priority = rule_priority(rule);
                 let family = if family == AddressFamily::Inet { "IPv4" } else { "IPv6" };
                 return Ok(Some(format!("{family} policy rule {priority}")));
@@ -31,28 +32,6 @@ impl Kernel {
             }
         }
         Ok(None)
-    }
-
-    async fn rules(&self, family: AddressFamily) -> Result<Vec<RuleMessage>, Error> {
-        let mut message = RuleMessage::default();
-        message.header.family = family;
-        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetRule(message));
-        request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-        let mut handle = self.handle.clone();
-        let mut answers = handle.request(request).map_err(|_| Error::Gone)?;
-        let mut rules = Vec::new();
-        while let Some(answer) = answers.next().await {
-            match answer.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRule(rule)) => rules.push(rule),
-                // A kernel without policy routing for this family has no rules.
-                NetlinkPayload::Error(message) if message.raw_code() == -Errno::OPNOTSUPP.raw_os_error() => {
-                    break;
-                }
-                NetlinkPayload::Error(message) => return Err(Error::refused(&message)),
-                _ => {}
-            }
-        }
-        Ok(rules)
     }
 
     /// Keeps the neighbour entries of next hops in use alive: the kernel probes those that are stale, and resolves
@@ -101,6 +80,15 @@ fn is_default_rule(rule: &RuleMessage) -> bool {
         }
     }
     !selects && rule.header.action == RuleAction::ToTable && DEFAULTS.contains(&(rule_priority(rule), table))
+}
+
+/// A rule of ours for what the kernel forwards in our place: nobody asks the FIB with a mark.
+fn is_of_marks(rule: &RuleMessage) -> bool {
+    let has = |wanted: fn(&RuleAttribute) -> bool| rule.attributes.iter().any(wanted);
+    has(|attribute| matches!(attribute, RuleAttribute::FwMark(mark) if *mark != 0))
+        && has(
+            |attribute| matches!(attribute, RuleAttribute::Protocol(number) if u8::from(*number) == PROTOCOL),
+        )
 }
 
 fn depends_on_more(route: &RouteMessage) -> Option<String> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::{Stream, TryStreamExt};
 use plan::HostFacts;
-use plan::desired::{Address, Neighbor, NextHop, PROTOCOL, Route, RouteKind, TABLE_MAIN};
+use plan::desired::{Address, Neighbor, NextHop, PROTOCOL, PolicyRule, Route, RouteKind, TABLE_MAIN};
 use plan::facts::{HostAddress, HostLink};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub addresses: Vec<Found<Address>>,
     pub routes: Vec<Found<Route>>,
     pub neighbors: Vec<Found<Neighbor>>,
+    /// Policy rules of ours.
+    pub rules: Vec<PolicyRule>,
 }
 
 /// Something that exists, and whose it is.

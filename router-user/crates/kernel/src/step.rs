@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use plan::desired::{Address, Neighbor, NextHop, Route, RouteKind};
+use plan::desired::{Address, Neighbor, NextHop, PolicyRule, Route, RouteKind, TABLE_MAIN};
 
 use crate::read::State;
 
@@ -70,6 +70,8 @@ pub(crate) enum Op {
         protocol: u8,
     },
     RemoveNeighbor(Neighbor),
+    AddRule(PolicyRule),
+    RemoveRule(PolicyRule),
     Sysctl {
         key: String,
         value: String,
@@ -107,7 +109,8 @@ pub(crate) fn route_text(route: &Route, state: &State) -> String {
     if let Some(source) = route.preferred_source {
         text.push_str(&format!(" from {source}"));
     }
-    text + &format!(" distance {}", route.metric)
+    let table = if route.table == TABLE_MAIN { String::new() } else { format!(" table {}", route.table) };
+    text + &format!(" distance {}{table}", route.metric)
 }
 
 fn next_hop_text(hop: &NextHop, state: &State) -> String {

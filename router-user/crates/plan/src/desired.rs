@@ -7,7 +7,7 @@ use std::sync::Arc;
 use config::Span;
 use router_common::maps::flow::{Tracking, tracking};
 use router_common::maps::image::Cell;
-use router_common::maps::port::Settings;
+use router_common::maps::port::{MARK_TABLE_SHIFT, Settings};
 
 use crate::firewall::rule::{Firewall, RuleKey};
 
@@ -18,6 +18,8 @@ pub const PROTOCOL: u8 = 200;
 pub const ALIAS_TAG: &str = "routerd:";
 /// The kernel's main routing table.
 pub const TABLE_MAIN: u32 = 254;
+/// The kernel's table of the host's own addresses.
+pub const TABLE_LOCAL: u32 = 255;
 
 /// Everything a configuration asks of the host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +28,7 @@ pub struct Desired {
     pub addresses: Vec<Address>,
     pub routes: Vec<Route>,
     pub neighbors: Vec<Neighbor>,
+    pub rules: Vec<PolicyRule>,
     /// `net/ipv4/conf/ether1/...` below /proc/sys -> value. Interface names are host names.
     pub sysctls: BTreeMap<String, String>,
     /// `/system identity`, where set.
@@ -155,6 +158,36 @@ pub struct Neighbor {
     pub mac: Option<[u8; 6]>,
 }
 
+/// Which packets use which routing table: `ip rule`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRule {
+    pub v6: bool,
+    /// The kernel's: the lowest is asked first.
+    pub priority: u32,
+    pub src: Option<(IpAddr, u8)>,
+    pub dst: Option<(IpAddr, u8)>,
+    /// The host's name of the interface that a packet came in by.
+    pub input: Option<String>,
+    /// The mark of what the kernel forwards, inside [`MARK_TABLE`].
+    pub mark: Option<u32>,
+    pub kind: RuleKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleKind {
+    /// `suppress`: routes of at most this length do not count.
+    Lookup {
+        table: u32,
+        suppress: Option<u32>,
+    },
+    Blackhole,
+    Unreachable,
+}
+
+/// The bits of `skb->mark` that are ours, but for the one that says "processed": the number of a routing table in
+/// `router_common::maps::route::table`, from bit [`MARK_TABLE_SHIFT`] on.
+pub const MARK_TABLE: u32 = 0x7f << MARK_TABLE_SHIFT;
+
 /// What goes into one slot of the data plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
@@ -162,8 +195,9 @@ pub struct Image {
     pub ports: Vec<ImagePort>,
     pub rules: Arc<RuleImage>,
     pub tracking: Tracking,
-    /// Numbers of marks by name: those of the rules and all that were given before.
+    /// Numbers by name of marks, of routing tables: those of the configuration and all that were given before.
     pub marks: BTreeMap<String, u32>,
+    pub tables: BTreeMap<String, u32>,
 }
 
 impl Image {

@@ -56,8 +56,9 @@ pub struct HostFacts {
     pub ports: BTreeMap<String, String>,
     /// Address lists that have dynamic members, by [`crate::firewall::rule::name_number`].
     pub dynamic_lists: BTreeSet<u32>,
-    /// Numbers of marks that the data plane has given to names.
+    /// Numbers that the data plane has given to names of marks, of routing tables.
     pub marks: BTreeMap<String, u32>,
+    pub tables: BTreeMap<String, u32>,
     /// The host name is ours to set: this is the host's own network namespace.
     pub owns_hostname: bool,
     /// `uname -r`.

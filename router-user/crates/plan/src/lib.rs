@@ -7,9 +7,11 @@ pub mod firewall;
 mod image;
 mod neighbors;
 mod net;
+mod numbers;
 mod ports;
 mod routes;
 mod settings;
+mod tables;
 mod view;
 
 #[cfg(test)]
@@ -38,12 +40,14 @@ pub fn compile(tree: &Tree, facts: &HostFacts) -> Result<Desired, Errors> {
     let mut plan = Plan { tree, facts, errors: Vec::new(), desired: Desired::default() };
     let ports = Ports::resolve(&mut plan);
     let own = addresses::compile(&mut plan, &ports, &settings);
-    routes::compile(&mut plan, &ports, &own, &settings);
+    let tables = tables::compile(&mut plan);
+    tables::rules(&mut plan, &ports, &tables);
+    routes::compile(&mut plan, &ports, &own, &settings, &tables);
     neighbors::compile(&mut plan, &ports, &settings);
     let managed = managed(&ports, &own);
     settings::compile(&mut plan, &managed, &settings);
-    plan.desired.image = image::compile(&managed, &own, &settings);
-    plan.desired.firewall = firewall::compile(&mut plan, &ports);
+    image::compile(&mut plan.desired.image, &managed, &own, &settings);
+    plan.desired.firewall = firewall::compile(&mut plan, &ports, &tables);
     match image::encode(&plan.desired.firewall) {
         Ok(rules) => {
             plan.desired.image.tracking = firewall::tracking::compile(tree, &rules)?;

@@ -11,10 +11,11 @@ use crate::desired::{NextHop, Route, RouteKind, TABLE_MAIN};
 use crate::net;
 use crate::ports::Ports;
 use crate::settings::Settings;
+use crate::tables::Tables;
 use crate::view::{Route4, Route6};
 
-/// Destination, prefix length, metric.
-type Key = (IpAddr, u8, u32);
+/// Table, destination, prefix length, metric.
+type Key = (u32, IpAddr, u8, u32);
 
 /// More do not fit into one netlink attribute together with what else the kernel tells of them.
 const MOST_NEXT_HOPS: usize = 1000;
@@ -49,7 +50,7 @@ macro_rules! asked {
     };
 }
 
-pub fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, own: &Own<'_>, settings: &Settings) {
+pub fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, own: &Own<'_>, settings: &Settings, tables: &Tables) {
     let mut routes: BTreeMap<Key, Merged> = BTreeMap::new();
     let mut all: Vec<(&str, &Item, Asked)> = Vec::new();
     for (item, view) in plan.items::<Route4>("ip/route") {
@@ -63,15 +64,15 @@ pub fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, own: &Own<'_>, settings: 
         }
     }
     for (menu, item, asked) in all {
-        if let Err(reason) = one(plan, item, &asked, ports, own, &mut routes) {
+        if let Err(reason) = one(plan, item, &asked, (ports, own, tables), &mut routes) {
             plan.inactive(menu, item, reason);
         }
     }
-    let made = routes.into_iter().map(|((destination, prefix_length, metric), merged)| Route {
+    let made = routes.into_iter().map(|((table, destination, prefix_length, metric), merged)| Route {
         kind: merged.kind,
         destination,
         prefix_length,
-        table: TABLE_MAIN,
+        table,
         metric,
         preferred_source: merged.preferred_source,
         next_hops: merged.next_hops.into_iter().collect(),
@@ -84,14 +85,14 @@ fn one(
     plan: &mut Plan<'_>,
     item: &Item,
     asked: &Asked,
-    ports: &Ports<'_>,
-    own: &Own<'_>,
+    (ports, own, tables): (&Ports<'_>, &Own<'_>, &Tables),
     routes: &mut BTreeMap<Key, Merged>,
 ) -> Result<(), String> {
     const NEVER_USED: u32 = 255;
-    if let Some(table) = item.text("routing-table").filter(|table| table != "main") {
-        return Err(format!("routing table {table} is not built yet"));
-    }
+    let table = item.text("routing-table").unwrap_or_else(|| "main".to_owned());
+    let Some(table) = tables.kernel(&table) else {
+        return Err(format!("no packet is routed by table {table}"));
+    };
     if asked.distance == NEVER_USED {
         return Err("a route with distance 255 is never used".to_owned());
     }
@@ -106,7 +107,7 @@ fn one(
         "prohibit" => RouteKind::Prohibit,
         _ => RouteKind::Unicast,
     };
-    if own.is_connected(destination, prefix_length) {
+    if table == TABLE_MAIN && own.is_connected(destination, prefix_length) {
         return Err("a connected network, which comes before every static route".to_owned());
     }
     let next_hops = match kind {
@@ -123,7 +124,7 @@ fn one(
     }
     // The kernel reads metric 0 of an IPv6 route as 1024.
     let metric = asked.distance.max(1);
-    let key = (destination, prefix_length, metric);
+    let key = (table, destination, prefix_length, metric);
     if routes.get(&key).map_or(0, |route| route.next_hops.len()) + next_hops.len() > MOST_NEXT_HOPS {
         return Err(format!("more than {MOST_NEXT_HOPS} gateways to one destination"));
     }

@@ -3,9 +3,9 @@
 use config::{Item, Value};
 use router_common::maps::image::{Nat, chain, nat_flag, nat_kind};
 
-use super::marks::Marks;
-use super::matches::{Fault, addresses, range, too_many_marks};
-use super::rule::{Action, Matches, name_number};
+use super::Marks;
+use super::matches::{Fault, addresses, range};
+use super::rule::{Action, Hops, Matches, Priority, name_number};
 
 /// What a rule's place says: its table, chain and family.
 pub struct Place<'a> {
@@ -23,15 +23,16 @@ pub fn read(
     item: &Item,
     matches: &Matches,
     jump: impl FnOnce(&str) -> Option<usize>,
-    marks: &mut Marks,
+    marks: &mut Marks<'_>,
 ) -> Result<Action, Fault> {
     let text = |name: &str| item.value(name).map(ToString::to_string);
-    let needed = |name: &str| {
-        text(name).ok_or_else(|| Fault::Error(format!("missing value(s) of argument(s) {name}")))
-    };
+    let missing = |name: &str| Fault::Error(format!("missing value(s) of argument(s) {name}"));
+    let needed = |name: &str| text(name).ok_or_else(|| missing(name));
     let action = item.text("action").unwrap_or_default();
     Ok(match action.as_str() {
-        "accept" if place.table == "nat" => Action::Nat(Box::new(Nat { kind: nat_kind::ACCEPT, ..Nat::default() })),
+        "accept" if place.table == "nat" => {
+            Action::Nat(Box::new(Nat { kind: nat_kind::ACCEPT, ..Nat::default() }))
+        }
         "accept" => Action::Accept,
         "drop" => Action::Drop,
         "reject" => {
@@ -69,9 +70,54 @@ pub fn read(
         }
         "fasttrack-connection" => Action::Fasttrack,
         "notrack" => Action::Notrack,
+        "change-dscp" => match item.value("new-dscp") {
+            Some(Value::Number(number)) => Action::ChangeDscp(u8::try_from(*number).unwrap_or(0)),
+            None => return Err(missing("new-dscp")),
+            Some(other) => {
+                return Err(Fault::Gap(format!(
+                    "new-dscp={other} (packets have no priority of their own here)"
+                )));
+            }
+        },
+        "change-ttl" | "change-hop-limit" => {
+            let property = if place.v6 { "new-hop-limit" } else { "new-ttl" };
+            let text = needed(property)?;
+            Action::ChangeTtl(
+                hops(&text).ok_or_else(|| Fault::Error(format!("invalid value for argument {property}")))?,
+            )
+        }
+        "clear-df" => Action::ClearDf,
+        "strip-ipv4-options" => Action::StripOptions,
+        "change-mss" => {
+            let is_tcp = matches.protocol.is_some_and(|is| !is.not && is.value == 6);
+            if !is_tcp {
+                return Err(Fault::Error("failure: change-mss can be used only if proto is tcp".to_owned()));
+            }
+            match item.value("new-mss") {
+                Some(Value::Number(number)) => {
+                    Action::ChangeMss(Some(u16::try_from(*number).unwrap_or(u16::MAX)))
+                }
+                Some(_) => Action::ChangeMss(None),
+                None => return Err(missing("new-mss")),
+            }
+        }
+        "set-priority" => {
+            let text = needed("new-priority")?;
+            Action::SetPriority(match text.as_str() {
+                "from-dscp" => Priority::Dscp,
+                "from-dscp-high-3-bits" => Priority::DscpHigh3Bits,
+                "from-ingress" => Priority::Ingress,
+                number => {
+                    let number = number
+                        .parse()
+                        .map_err(|_| Fault::Error("invalid value for argument new-priority".to_owned()))?;
+                    Priority::Number(number)
+                }
+            })
+        }
         "mark-connection" | "mark-packet" | "mark-routing" => {
             let property = format!("new-{}-mark", action.trim_start_matches("mark-"));
-            let number = marks.number(&needed(&property)?).ok_or_else(too_many_marks)?;
+            let number = marks.number(&property, &needed(&property)?)?;
             match action.as_str() {
                 "mark-connection" => Action::MarkConnection(number),
                 "mark-packet" => Action::MarkPacket(number),
@@ -80,6 +126,18 @@ pub fn read(
         }
         _ => return nat(place, item, &action).map(|nat| Action::Nat(Box::new(nat))),
     })
+}
+
+/// `set:64`, `increment:1`, `decrement:1`, `64`.
+fn hops(text: &str) -> Option<Hops> {
+    let (change, number) = text.split_once(':').unwrap_or(("set", text));
+    let number = number.parse().ok()?;
+    match change {
+        "set" => Some(Hops::Set(number)),
+        "increment" => Some(Hops::Increment(number)),
+        "decrement" => Some(Hops::Decrement(number)),
+        _ => None,
+    }
 }
 
 /// `reject-with` -> the number of its reason, less `REJECT_BASE`.

@@ -5,13 +5,10 @@ use std::net::IpAddr;
 use config::{Item, Value};
 use router_common::facts::{address_type, connection_state, nat_state};
 use router_common::maps::image::limit_key;
-use router_common::maps::rule::MARKS_MAX;
 
+use super::Marks;
 use super::interfaces::Interfaces;
-use super::marks::Marks;
-use super::rule::{
-    ConnectionLimit, DstLimit, IcmpOptions, Is, Limit, Matches, Range, TcpFlags, number,
-};
+use super::rule::{ConnectionLimit, DstLimit, IcmpOptions, Is, Limit, Matches, Range, TcpFlags, number};
 
 /// Why a rule is not in force, or must not be.
 #[derive(Debug, PartialEq)]
@@ -54,8 +51,13 @@ pub const ACTIONS: &[&str] = &[
     "log",
     "log-prefix",
     "new-connection-mark",
+    "new-dscp",
+    "new-hop-limit",
+    "new-mss",
     "new-packet-mark",
+    "new-priority",
     "new-routing-mark",
+    "new-ttl",
     "passthrough",
     "randomise-ports",
     "reject-with",
@@ -70,7 +72,7 @@ pub fn read(
     names: &Names<'_>,
     item: &Item,
     mut list: impl FnMut(&str) -> usize,
-    marks: &mut Marks,
+    marks: &mut Marks<'_>,
 ) -> Result<Matches, Fault> {
     let mut m = Matches::default();
     for (name, value) in item.values().filter(|(name, _)| !ACTIONS.contains(name)) {
@@ -117,7 +119,7 @@ pub fn read(
                 m.nat_state = Some(Is::of(not, known.ok_or_else(|| Fault::Gap(format!("{name}={value}")))?));
             }
             "connection-mark" | "packet-mark" | "routing-mark" => {
-                let number = marks.number(&value.to_string()).ok_or_else(too_many_marks)?;
+                let number = marks.number(name, &value.to_string())?;
                 let mark = match name {
                     "connection-mark" => &mut m.connection_mark,
                     "packet-mark" => &mut m.packet_mark,
@@ -266,10 +268,6 @@ fn nat(word: &str) -> Option<u8> {
         "dstnat" => Some(nat_state::DSTNAT),
         _ => None,
     }
-}
-
-pub fn too_many_marks() -> Fault {
-    Fault::Error(format!("failure: more than {} marks", MARKS_MAX - 1))
 }
 
 /// `syn,!ack`: all listed are set, all negated are clear.

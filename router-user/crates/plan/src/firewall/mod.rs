@@ -4,7 +4,6 @@ mod action;
 mod chains;
 mod interfaces;
 mod lists;
-mod marks;
 mod matches;
 pub mod rule;
 mod views;
@@ -18,14 +17,16 @@ use std::sync::Arc;
 
 use config::{Error, Item, Value};
 use router_common::maps::image::chain;
+use router_common::maps::rule::MARKS_MAX;
 
 use crate::Plan;
+use crate::numbers::Numbers;
 use crate::ports::Ports;
+use crate::tables::Tables;
 use action::Place;
 use chains::Jumps;
 use interfaces::Interfaces;
 use lists::Lists;
-use marks::Marks;
 pub use lists::timed;
 pub use matches::protocol_name;
 use matches::{Fault, Names};
@@ -79,17 +80,38 @@ const FROM_HOST: [u32; 5] = [
     chain::MANGLE_POSTROUTING,
 ];
 
-pub(crate) fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>) -> Firewall {
+pub(crate) fn compile(plan: &mut Plan<'_>, ports: &Ports<'_>, tables: &Tables) -> Firewall {
     let interfaces = Interfaces::read(plan.tree, ports);
     for menu in ["interface/bridge/filter", "interface/bridge/nat"] {
         for item in plan.tree.items(menu).filter(in_force) {
             plan.gap(menu, item, "the filter of bridges");
         }
     }
-    let mut marks = Marks::new(&plan.facts.marks);
-    let (v4, v6) = (family(plan, &interfaces, &mut marks, false), family(plan, &interfaces, &mut marks, true));
-    plan.desired.image.marks = marks.into_numbers();
+    let mut marks = Marks { numbers: Numbers::new(&plan.facts.marks, MARKS_MAX - 1), tables };
+    let (v4, v6) =
+        (family(plan, &interfaces, &mut marks, false), family(plan, &interfaces, &mut marks, true));
+    plan.desired.image.marks = marks.numbers.into_known();
     Firewall { v4, v6 }
+}
+
+/// Numbers of marks; routing marks are tables.
+struct Marks<'t> {
+    numbers: Numbers,
+    tables: &'t Tables,
+}
+
+impl Marks<'_> {
+    /// The number of what the property `name` says; 0 for `no-mark`.
+    fn number(&mut self, name: &str, mark: &str) -> Result<u32, Fault> {
+        if mark == "no-mark" {
+            return Ok(0);
+        }
+        if name.ends_with("routing-mark") {
+            return self.tables.number(mark).ok_or_else(|| Fault::unknown(name));
+        }
+        let too_many = || Fault::Error(format!("failure: more than {} marks", MARKS_MAX - 1));
+        self.numbers.of(mark).ok_or_else(too_many)
+    }
 }
 
 /// Whether items of a menu are in force at all.
@@ -97,7 +119,7 @@ fn in_force(item: &&Item) -> bool {
     !item.is_disabled()
 }
 
-fn family(plan: &mut Plan<'_>, interfaces: &Interfaces<'_>, marks: &mut Marks, v6: bool) -> Rules {
+fn family(plan: &mut Plan<'_>, interfaces: &Interfaces<'_>, marks: &mut Marks<'_>, v6: bool) -> Rules {
     let menus = MENUS.iter().enumerate().filter(|(_, menu)| menu.starts_with("ipv6") == v6);
     let no_ipsec = !plan.tree.items("ip/ipsec/policy").any(|item| !item.is_disabled() && !item.is_builtin());
     let names = Names { interfaces, v6, no_ipsec };
@@ -119,7 +141,7 @@ fn table(
     (number, menu): (u8, &str),
     chains: &mut Vec<Chain>,
     lists: &mut Lists,
-    marks: &mut Marks,
+    marks: &mut Marks<'_>,
     added: &mut BTreeSet<u32>,
 ) {
     let name_of_table = menu.rsplit('/').next().unwrap_or_default();

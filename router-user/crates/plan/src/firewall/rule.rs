@@ -167,6 +167,30 @@ pub enum Action {
     MarkConnection(u32),
     MarkPacket(u32),
     MarkRouting(u32),
+    ChangeDscp(u8),
+    ChangeTtl(Hops),
+    ClearDf,
+    /// None: what the path has room for.
+    ChangeMss(Option<u16>),
+    SetPriority(Priority),
+    StripOptions,
+}
+
+/// `new-ttl`, `new-hop-limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hops {
+    Set(u8),
+    Increment(u8),
+    Decrement(u8),
+}
+
+/// `new-priority`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    Number(u8),
+    Dscp,
+    DscpHigh3Bits,
+    Ingress,
 }
 
 /// A list as far as it does not change by itself.

@@ -11,16 +11,13 @@ use crate::settings::Settings;
 pub const MARK_MASK: u32 = 0xff00_0000;
 pub const MARK_DONE: u32 = 0x8000_0000;
 
-pub fn compile(managed: &[Port<'_>], own: &Own<'_>, settings: &Settings) -> Image {
+pub fn compile(image: &mut Image, managed: &[Port<'_>], own: &Own<'_>, settings: &Settings) {
     let icmp_rate = match settings.v4.icmp_rate_limit_ms {
         0 => 0,
         limit_ms => u32::try_from(1000 / limit_ms).unwrap_or(0).max(1),
     };
-    Image {
-        settings: MapSettings { mark_mask: MARK_MASK, mark_done: MARK_DONE, icmp_rate, reserved: 0 },
-        ports: managed.iter().map(|port| image_port(port, own, settings)).collect(),
-        ..Image::default()
-    }
+    image.settings = MapSettings { mark_mask: MARK_MASK, mark_done: MARK_DONE, icmp_rate, reserved: 0 };
+    image.ports = managed.iter().map(|port| image_port(port, own, settings)).collect();
 }
 
 fn image_port(port: &Port<'_>, own: &Own<'_>, settings: &Settings) -> ImagePort {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use router_common::facts::nat_state;
 use router_common::maps::image::{
     Cell, DYNAMIC_LISTS, HEADER, Limits, MAGIC, Matchers, RULES_MAX, Rate, Record, Rule as RuleCell,
-    STATE_VALUES, TYPE_VALUES, action, chain, dimension, header, matcher, root, rule_flag,
+    STATE_VALUES, TYPE_VALUES, action, chain, dimension, header, hops, matcher, priority, root, rule_flag,
 };
 
 use super::lists;
 use super::rows::Rows;
 use super::tree::{Cells, cell_of, tree32, tree128};
 use crate::desired::{PlacedRule, RuleImage};
-use crate::firewall::rule::{Action, Firewall, Is, Limit, Matches, Range, Rule, Rules};
+use crate::firewall::rule::{Action, Firewall, Hops, Is, Limit, Matches, Priority, Range, Rule, Rules};
 
 /// Cells of an image at most: a gibibyte would be more than a mistake.
 const CELLS_MAX: usize = 1 << 23;
@@ -299,6 +299,34 @@ impl Family<'_> {
                 cell.target = *mark;
                 action::MARK_ROUTING
             }
+            Action::ChangeDscp(dscp) => {
+                cell.target = (*dscp).into();
+                action::CHANGE_DSCP
+            }
+            Action::ChangeTtl(change) => {
+                let (what, number) = match *change {
+                    Hops::Set(number) => (hops::SET, number),
+                    Hops::Increment(number) => (hops::INCREMENT, number),
+                    Hops::Decrement(number) => (hops::DECREMENT, number),
+                };
+                cell.target = what | u32::from(number) << 8;
+                action::CHANGE_TTL
+            }
+            Action::ClearDf => action::CLEAR_DF,
+            Action::ChangeMss(mss) => {
+                cell.target = mss.unwrap_or(0).into();
+                action::CHANGE_MSS
+            }
+            Action::SetPriority(wanted) => {
+                cell.target = match *wanted {
+                    Priority::Number(number) => number.into(),
+                    Priority::Dscp => priority::FROM_DSCP,
+                    Priority::DscpHigh3Bits => priority::FROM_DSCP_HIGH_3_BITS,
+                    Priority::Ingress => priority::FROM_INGRESS,
+                };
+                action::SET_PRIORITY
+            }
+            Action::StripOptions => action::STRIP_OPTIONS,
         };
         let mut matchers = matchers(&rule.matches);
         let lists = [(matcher::SRC_LIST, rule.matches.src_list), (matcher::DST_LIST, rule.matches.dst_list)];
