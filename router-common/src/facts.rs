@@ -47,11 +47,58 @@ pub struct Facts {
     /// One of [`address_type`].
     pub src_type: u8,
     pub dst_type: u8,
-    pub reserved: [u8; 2],
+    /// The largest segment that a SYN announces; 0 where it does not, or where no rule asks.
+    pub tcp_mss: u16,
     /// Bytes of all that travels here as one, as IP packets: what counters count.
     pub total_bytes: u32,
+    /// Bits by [`ip_option`]; 0 where no rule asks.
+    pub options: u8,
+    /// Bits of [`header`].
+    pub headers: u8,
+    /// What `set-priority` has set.
+    pub priority: u8,
+    pub reserved: [u8; 5],
 }
-crate::assert_size!(Facts, 96);
+crate::assert_size!(Facts, 104);
+
+/// Bits of [`Facts::options`]: options of IPv4, RouterOS's `ipv4-options`.
+pub mod ip_option {
+    pub const ANY: u8 = 1;
+    pub const LOOSE_SOURCE_ROUTING: u8 = 2;
+    pub const STRICT_SOURCE_ROUTING: u8 = 4;
+    pub const RECORD_ROUTE: u8 = 8;
+    pub const ROUTER_ALERT: u8 = 16;
+    pub const TIMESTAMP: u8 = 32;
+}
+
+/// Bits of [`Facts::headers`]: what follows an IPv6 header, RouterOS's `headers`.
+pub mod header {
+    pub const HOP: u8 = 1;
+    pub const DST: u8 = 2;
+    pub const ROUTE: u8 = 4;
+    pub const FRAG: u8 = 8;
+    pub const AUTH: u8 = 16;
+    pub const ESP: u8 = 32;
+    pub const NONE: u8 = 64;
+    pub const PROTO: u8 = 128;
+
+    /// The bit of a header's number.
+    #[inline(always)]
+    pub fn of(number: u8) -> u8 {
+        match number {
+            next::HOP_BY_HOP => HOP,
+            next::ROUTING => ROUTE,
+            next::FRAGMENT => FRAG,
+            next::AUTHENTICATION => AUTH,
+            next::ESP => ESP,
+            next::NONE => NONE,
+            other if next::is_extension(other) => DST,
+            _ => PROTO,
+        }
+    }
+
+    use crate::wire::ipv6::next;
+}
 
 /// [`Facts::fragment`].
 pub mod fragment {

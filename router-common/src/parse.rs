@@ -83,7 +83,7 @@ pub fn ipv6(
 }
 
 /// More extension headers than this are dropped (RFC 8504, 5.3; RFC 9099, 2.2).
-pub const MAX_EXTENSIONS: u32 = 8;
+const MAX_EXTENSIONS: u32 = 8;
 
 /// What follows the chain of extension headers. One word: LLVM else reads parts of it that an error leaves
 /// uninitialised, which the verifier refuses ("R2 !read_ok").
@@ -136,17 +136,21 @@ impl Upper {
 /// Walks the extension headers of an IPv6 packet of `length` bytes (RFC 8200, 4). `load` reads eight bytes at an
 /// offset from the IPv6 header.
 ///
+/// `seen` is told the number of each header in its turn, the upper layer's last.
+///
 /// Hop-by-hop options are not looked into: a router examines them only where it is told to (RFC 8200, 4.3).
 #[inline(always)]
 pub fn extensions(
     first: u8,
     length: u32,
     mut load: impl FnMut(u32) -> Option<[u8; 8]>,
+    mut seen: impl FnMut(u8),
 ) -> Result<Upper, Reason> {
     let mut protocol = first;
     let mut offset = ipv6::HEADER_BYTES;
     let mut part = 0;
     for position in 0..=MAX_EXTENSIONS {
+        seen(protocol);
         if !next::is_extension(protocol) {
             return Ok(Upper::new(protocol, offset, part));
         }
@@ -227,10 +231,11 @@ mod tests {
     }
 
     fn chain(first: u8, headers: &[u8]) -> Result<Upper, Reason> {
-        extensions(first, 40 + headers.len() as u32, |offset| {
+        let load = |offset: u32| {
             let at = offset as usize - 40;
             headers.get(at..at + 8)?.try_into().ok()
-        })
+        };
+        extensions(first, 40 + headers.len() as u32, load, |_| ())
     }
 
     proptest! {

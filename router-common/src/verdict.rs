@@ -93,6 +93,9 @@ numbered! {
         /// A fragment over bytes that the first one had (RFC 1858, 4; RFC 5722): the rest of its packet goes as well.
         FragmentOverlap = 73, "fragment-overlap";
 
+        /// A masqueraded connection whose packets would leave by another port than its first did.
+        NatMoved = 74, "nat-moved";
+
         // `action=reject`, by `reject-with`: from `maps::image::REJECT_BASE` on.
         RejectNetwork = 80, "reject-network-unreachable";
         RejectHost = 81, "reject-host-unreachable";
@@ -132,7 +135,7 @@ impl Reason {
             13 | 14 | 40 | 41 | 53 | 60 => Stage::Parse,
             42 | 44 | 45 => Stage::Source,
             58 => Stage::TcEgress,
-            19 | 63..=73 => Stage::Track,
+            19 | 63..=74 => Stage::Track,
             _ => Stage::Route,
         }
     }

@@ -4,26 +4,35 @@
 //! scalar. Packet pointers don't pass: they read the headers anew.
 
 use router_common::conntrack::tcp::Step;
+use router_common::facts::header;
 use router_common::parse;
+use router_common::verdict::Reason;
 
-use crate::flow;
 use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
 use crate::stage::{
-    edit, facts, fragment, icmp_error, masquerade, nat, related, reroute, route, source, tcp_reset, track,
-    translate,
+    edit, facts, fragment, icmp_error, inspect, masquerade, nat, related, reroute, route, source, tcp_reset,
+    track, translate,
 };
 use crate::trace;
+use crate::{flow, maps};
 
 /// Set in what [`walk`] gives where the chain of headers is right.
 pub const FOUND: u32 = 1 << 31;
 
 /// What stands behind the IPv6 extension headers: [`FOUND`] and the word of [`parse::Upper`], or the number of the
-/// reason for which the packet has to be dropped.
+/// reason for which the packet has to be dropped. Leaves the headers in the facts.
 #[inline(always)]
 fn walk<P: Packet>(packet: P, l2_bytes: u32, first: u32, length: u32) -> u32 {
-    match parse::extensions(first as u8, length, |offset| packet.load::<8>(l2_bytes + offset)) {
+    let Some(scratch) = maps::scratch(P::SCRATCH) else { return Reason::Internal as u32 };
+    let headers = &raw mut scratch.facts.headers;
+    // In memory: of a register the verifier would follow every value that it can have.
+    // SAFETY: borrowed mutably, as below.
+    unsafe { headers.write_volatile(0) };
+    // SAFETY: as above.
+    let seen = |protocol| unsafe { headers.write_volatile(headers.read_volatile() | header::of(protocol)) };
+    match parse::extensions(first as u8, length, |offset| packet.load::<8>(l2_bytes + offset), seen) {
         Ok(upper) => FOUND | upper.word(),
         Err(reason) => reason as u32,
     }
@@ -107,6 +116,7 @@ plain! {
     flow_fill(index, partner, direction) = track::fill;
     flow_fasttrack() = track::fasttrack;
     flow_mark() = track::mark;
+    flow_moved() = track::moved;
     fragment_find() = fragment::find;
     fragment_note(fate) = fragment::note;
     nat_candidate(attempt) = nat::candidate;
@@ -139,6 +149,7 @@ pub mod xdp {
         xdp_forwarded(egress) = trace::forwarded;
         xdp_facts4() = facts::learn4;
         xdp_facts6() = facts::learn6;
+        xdp_inspect() = inspect::run;
         xdp_fragment() = fragment::learn;
         xdp_hold() = fragment::hold;
         xdp_track() = track::track;
@@ -184,6 +195,7 @@ pub mod tc {
         tc_forwarded(egress) = trace::forwarded;
         tc_facts4() = facts::learn4;
         tc_facts6() = facts::learn6;
+        tc_inspect() = inspect::run;
         tc_fragment() = fragment::learn;
         tc_hold() = fragment::hold;
         tc_track() = track::track;

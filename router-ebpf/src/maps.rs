@@ -21,9 +21,9 @@ use router_common::maps::{
     port::{PORT_PROBES, PORT_SLOTS, Port, Settings},
     route::{FAILED_MAX, FailedKey, LOCALS_MAX, ROUTE_SLOTS, Route4, Route6, Source4, Source6},
     rule::{
-        DST_LIMITS_MAX, DstLimitKey, EPOCHS_MAX, LISTED_MAX, Listed, ListedKey, MARKS_MAX, MarkName,
-        PATHS_MAX, PathKey, RULE_LOG_BYTES, RULE_SLOTS, RuleScratch, SOURCE_CELLS, SOURCES_MAX, SourceKey,
-        TABLES_MAX,
+        CONNECTION_RATES_MAX, ConnectionRate, DST_LIMITS_MAX, DstLimitKey, EPOCHS_MAX, LISTED_MAX, Listed,
+        ListedKey, MARKS_MAX, MarkName, PATHS_MAX, PathKey, Payload, RULE_LOG_BYTES, RULE_SLOTS, RuleScratch,
+        SCANS_MAX, SOURCE_CELLS, SOURCES_MAX, Scan, ScanKey, SourceKey, TABLES_MAX,
     },
     scratch::{Last, STATE_WORDS, Scratch},
 };
@@ -123,6 +123,15 @@ static TABLES: Array<MarkName, { TABLES_MAX as usize }, MMAPABLE> = Array::new()
 static LIMITS: Array<u64, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
 static DST_LIMITS: LruHashMap<DstLimitKey, u64, { DST_LIMITS_MAX as usize }> = LruHashMap::new();
+#[btf_map]
+static NTH: Array<u32, { RULE_SLOTS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static CONNECTION_RATES: LruHashMap<u64, ConnectionRate, { CONNECTION_RATES_MAX as usize }> =
+    LruHashMap::new();
+#[btf_map]
+static SCANS: LruHashMap<ScanKey, Scan, { SCANS_MAX as usize }> = LruHashMap::new();
+#[btf_map]
+static PAYLOAD: PerCpuArray<Payload, 2> = PerCpuArray::new();
 #[btf_map]
 static CONNECTION_LIMITS: LruHashMap<SourceKey, [u64; SOURCE_CELLS], { SOURCES_MAX as usize }> =
     LruHashMap::new();
@@ -410,6 +419,50 @@ pub fn dst_limit(key: &DstLimitKey) -> Option<*mut u64> {
             DST_LIMITS.get_ptr_mut(key)
         }
     }
+}
+
+/// The packets that have asked a rule's `nth`.
+#[inline(always)]
+pub fn nth(slot: u32) -> Option<*mut u32> {
+    NTH.get_ptr_mut(slot)
+}
+
+/// What a connection carried, as far as a rule has asked; a new one is as given.
+#[inline(always)]
+pub fn connection_rate(key: &u64, new: &ConnectionRate) -> Option<&'static mut ConnectionRate> {
+    if CONNECTION_RATES.get_ptr(key).is_none() {
+        // Fails where another CPU was faster.
+        let _ = CONNECTION_RATES.insert(key, new, BPF_NOEXIST.into());
+    }
+    // SAFETY: a value of the map; two CPUs with one connection may each lose what the other writes.
+    CONNECTION_RATES.get_ptr_mut(key).map(|rate| unsafe { &mut *rate })
+}
+
+/// The ports that a source has asked; a new one is as given.
+#[inline(always)]
+pub fn scan(key: &ScanKey, new: &Scan) -> Option<&'static mut Scan> {
+    if SCANS.get_ptr(key).is_none() {
+        let _ = SCANS.insert(key, new, BPF_NOEXIST.into());
+    }
+    // SAFETY: as above.
+    SCANS.get_ptr_mut(key).map(|scan| unsafe { &mut *scan })
+}
+
+/// Where the payload that rules look at is kept.
+#[inline(always)]
+pub fn payload(index: u32) -> Option<*mut Payload> {
+    PAYLOAD.get_ptr_mut(index)
+}
+
+/// The local time, in seconds since the midnight before Sunday.
+#[inline(always)]
+pub fn second_of_week() -> u32 {
+    const WEEK_S: u32 = 7 * 86_400;
+    // SAFETY: single words of the one element.
+    CONTROL.get_ptr(0).map_or(0, |control| unsafe {
+        ((&raw const (*control).tick).read_volatile() + (&raw const (*control).week_s).read_volatile())
+            % WEEK_S
+    })
 }
 
 /// A block of the connections that a `connection-limit` counts.

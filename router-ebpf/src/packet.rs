@@ -77,6 +77,7 @@ pub trait Packet: Copy {
     fn quoted_upper(self, s: &mut State) -> u32;
 
     fn masquerade(self, s: &mut State) -> u32;
+    fn inspect(self, s: &mut State) -> u32;
     fn edit(self, s: &mut State) -> u32;
     fn clamp(self, s: &mut State) -> u32;
     fn source4(self, s: &mut State) -> u32;

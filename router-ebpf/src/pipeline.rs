@@ -343,12 +343,12 @@ fn filtered4<P: Packet>(
         source::check4(packet, s, header)?;
     }
     let hit = fast::find4(s, header, &mut cursor.again());
-    s.table = hit.decision.table();
-    if hit.found
-        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress())
-        && let Ok(route) = route::find4(packet, s, hit.dst.to_ne_bytes())
-    {
-        if emit::is_decided(&route.next_hop, hit.decision.egress()) && header.ttl() > 1 {
+    if hit.found && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress()) {
+        s.table = hit.decision.table();
+        if let Ok(route) = route::find4(packet, s, hit.dst.to_ne_bytes())
+            && emit::is_decided(&route.next_hop, hit.decision.egress())
+            && header.ttl() > 1
+        {
             if s.observed != 0 {
                 packet.routed(s, route.next_hop.ifindex);
             }
@@ -405,12 +405,12 @@ fn filtered6<P: Packet>(
         source::check6(packet, s, header)?;
     }
     let hit = fast::find6(s, header, &mut cursor.again());
-    s.table = hit.decision.table();
-    if hit.found
-        && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress())
-        && let Ok(route) = route::find6(packet, s, hit.dst)
-    {
-        if emit::is_decided(&route.next_hop, hit.decision.egress()) && header.hop_limit() > 1 {
+    if hit.found && emit::is_fast::<P>(s, hit.rewrite, hit.decision.egress()) {
+        s.table = hit.decision.table();
+        if let Ok(route) = route::find6(packet, s, hit.dst)
+            && emit::is_decided(&route.next_hop, hit.decision.egress())
+            && header.hop_limit() > 1
+        {
             if s.observed != 0 {
                 packet.routed(s, route.next_hop.ifindex);
             }

@@ -342,6 +342,10 @@ impl Packet for SkbPacket {
     }
 
     #[inline(always)]
+    fn inspect(self, s: &mut State) -> u32 {
+        global::tc_inspect(self.skb, s)
+    }
+    #[inline(always)]
     fn edit(self, s: &mut State) -> u32 {
         global::tc_edit(self.skb, s)
     }

@@ -16,7 +16,7 @@ use router_common::maps::scratch;
 use router_common::verdict::{Reason, Stage};
 use router_common::wire::eth::Ethernet;
 use router_common::wire::ipv4::Ipv4;
-use router_common::wire::ipv6::{Halves, Ipv6, bytes};
+use router_common::wire::ipv6::{Halves, Ipv6};
 
 use crate::global::xdp as global;
 use crate::maps::{SLOW_XDP, TX_PORTS};
@@ -38,9 +38,15 @@ impl XdpPacket {
         XdpPacket { ctx }
     }
 
-    /// Puts `metadata` before the frame.
+    /// Puts metadata before the frame. It is written there field by field: a copy on the stack is too much for some callers.
     #[inline(always)]
-    fn announce(self, metadata: Handover) -> Option<()> {
+    fn announce(
+        self,
+        verdict: u32,
+        ifindex: u32,
+        class: u32,
+        next_hop: impl FnOnce() -> [u32; 4],
+    ) -> Option<()> {
         const BYTES: usize = size_of::<Handover>();
         // SAFETY: the context is this program's own.
         if unsafe { bpf_xdp_adjust_meta(self.ctx, -(BYTES as i32)) } != 0 {
@@ -51,8 +57,15 @@ impl XdpPacket {
         if start + BYTES > end {
             return None;
         }
+        let metadata = start as *mut Handover;
         // SAFETY: the bounds were compared; the area is aligned to 4 as every metadata length is.
-        unsafe { (start as *mut Handover).write(metadata) };
+        unsafe {
+            (&raw mut (*metadata).magic).write(handover::MAGIC);
+            (&raw mut (*metadata).verdict).write(verdict);
+            (&raw mut (*metadata).ifindex).write(ifindex);
+            (&raw mut (*metadata).class).write(class);
+            (&raw mut (*metadata).next_hop).cast::<[u32; 4]>().write(next_hop());
+        }
         Some(())
     }
 
@@ -65,8 +78,8 @@ impl XdpPacket {
 
     #[inline(always)]
     fn pass_with(self, verdict: u32, ifindex: u32) -> Result<i32, Untouched> {
-        let metadata = Handover { magic: handover::MAGIC, verdict, ifindex, ..Handover::default() };
-        if self.announce(metadata).is_some() { Ok(PASS) } else { Err(Untouched(PASS)) }
+        let announced = self.announce(verdict, ifindex, 0, || [0; 4]);
+        if announced.is_some() { Ok(PASS) } else { Err(Untouched(PASS)) }
     }
 }
 
@@ -268,6 +281,10 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
+    fn inspect(self, s: &mut State) -> u32 {
+        global::xdp_inspect(self.ctx, s)
+    }
+    #[inline(always)]
     fn edit(self, s: &mut State) -> u32 {
         global::xdp_edit(self.ctx, s)
     }
@@ -397,13 +414,7 @@ impl Packet for XdpPacket {
     fn announce(self, way: &Way) -> Option<()> {
         let verdict =
             if way.gateway_family == 6 { handover::verdict::SEND6 } else { handover::verdict::SEND4 };
-        self.announce(Handover {
-            magic: handover::MAGIC,
-            verdict,
-            ifindex: way.ifindex,
-            next_hop: bytes(way.gateway),
-            class: way.class,
-        })
+        self.announce(verdict, way.ifindex, way.class, || way.gateway)
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ pub mod detach;
 mod fetch;
 mod firewall;
 mod fragments;
+mod gateways;
 mod live;
 mod logging;
 mod netwatch;

@@ -12,6 +12,7 @@ mod scan;
 mod seeing;
 mod talk;
 mod time;
+mod uplinks;
 
 use lab::Netns;
 use talk::Talk;

@@ -476,6 +476,7 @@ fn every_reason_is_reached() {
         include_str!("track.rs"),
         include_str!("translate.rs"),
         include_str!("rules/accept.rs"),
+        include_str!("../firewall/uplinks.rs"),
     ]
     .concat();
     let unreached: BTreeSet<Reason> = UNREACHED.iter().map(|(reason, _)| *reason).collect();

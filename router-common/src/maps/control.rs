@@ -28,8 +28,11 @@ pub struct Control {
     /// Buckets of the flow tables less one, a power of two less one.
     pub flow_mask4: u32,
     pub flow_mask6: u32,
+    /// Added to `tick` this is the local time: seconds since a midnight before a Sunday.
+    pub week_s: u32,
+    pub reserved: u32,
 }
-crate::assert_size!(Control, 48);
+crate::assert_size!(Control, 56);
 
 /// Bits of [`Control::flags`].
 pub mod flag {

@@ -7,7 +7,7 @@ pub const EVENTS_BYTES: u32 = 1 << 18;
 pub const TRACE: &str = "TRACE";
 
 /// Bytes of a frame that an event carries.
-pub const HEAD_BYTES: usize = 96;
+pub const HEAD_BYTES: usize = 104;
 
 /// One step of one traced packet.
 #[repr(C)]
@@ -30,7 +30,7 @@ pub struct Event {
     /// The frame as it is now. Of the stage `Rules` the facts that the rules looked at.
     pub head: [u8; HEAD_BYTES],
 }
-crate::assert_size!(Event, 128);
+crate::assert_size!(Event, 136);
 const _: () = assert!(size_of::<crate::facts::Facts>() == HEAD_BYTES);
 
 /// Which packets are traced; zero fields match everything.

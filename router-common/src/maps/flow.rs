@@ -298,6 +298,10 @@ pub mod tracking {
     /// [`crate::maps::image::Class::shield`].
     pub const SHIELD4: u32 = 128;
     pub const SHIELD6: u32 = 256;
+    /// Rules look at what SYNs announce, at options of IPv4 and headers of IPv6, at payload.
+    pub const MSS: u32 = 512;
+    pub const OPTIONS: u32 = 1024;
+    pub const PAYLOAD: u32 = 2048;
 }
 
 /// Seconds since the last packet. Another CPU may have noted a packet in a second that this reader has not seen begin.

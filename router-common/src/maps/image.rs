@@ -244,6 +244,27 @@ pub mod matcher {
     pub const CONNECTION_LIMIT: u32 = 1 << 9;
     pub const DST_LIMIT: u32 = 1 << 10;
     pub const LIMIT: u32 = 1 << 11;
+    // Of these the cell [`super::Matchers::more`] has the values.
+    pub const TCP_MSS: u32 = 1 << 12;
+    pub const PCC: u32 = 1 << 13;
+    pub const NTH: u32 = 1 << 14;
+    pub const RANDOM: u32 = 1 << 15;
+    pub const TIME: u32 = 1 << 16;
+    pub const OPTIONS: u32 = 1 << 17;
+    pub const HEADERS: u32 = 1 << 18;
+    pub const PRIORITY: u32 = 1 << 19;
+    pub const INGRESS_PRIORITY: u32 = 1 << 20;
+    // Of these [`super::Matchers::volume`].
+    pub const CONNECTION_BYTES: u32 = 1 << 21;
+    pub const CONNECTION_RATE: u32 = 1 << 22;
+    pub const PSD: u32 = 1 << 23;
+    pub const CONTENT: u32 = 1 << 24;
+    /// What is never so on this host: clients of a hotspot, connections of a helper that there is not.
+    pub const NEVER: u32 = 1 << 25;
+
+    pub const OF_MORE: u32 =
+        TCP_MSS | PCC | NTH | RANDOM | TIME | OPTIONS | HEADERS | PRIORITY | INGRESS_PRIORITY;
+    pub const OF_VOLUME: u32 = CONNECTION_BYTES | CONNECTION_RATE | PSD;
 }
 
 /// What is tested once the rows have left a rule as a candidate.
@@ -275,9 +296,75 @@ pub struct Matchers {
     pub dst_list_bit: u16,
     /// Cell of its [`Limits`].
     pub limits: u32,
-    pub reserved3: [u64; 2],
+    /// Cells of its [`More`], of its [`Volume`].
+    pub more: u32,
+    pub volume: u32,
+    /// Cell of the bytes of `content`, before one that has all ones where they are; and their number.
+    pub content: u32,
+    pub content_bytes: u32,
 }
 crate::assert_size!(Matchers, 64);
+
+/// Rarer matchers without state, or with little.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct More {
+    /// The hash of [`pcc`] fields modulo the first is the second.
+    pub pcc_denominator: u32,
+    pub pcc_remainder: u32,
+    /// Of so many packets that one, counted from 1.
+    pub nth_every: u32,
+    pub nth_packet: u32,
+    /// Seconds since midnight, both included.
+    pub time_from_s: u32,
+    pub time_to_s: u32,
+    pub mss_from: u16,
+    pub mss_to: u16,
+    /// Bits of [`pcc`].
+    pub pcc_fields: u8,
+    /// Percent.
+    pub random: u8,
+    /// Bit per day of the week; 1 is Sunday.
+    pub days: u8,
+    /// One of [`crate::facts::ip_option`], and whether the option is to be there.
+    pub option: u8,
+    pub option_is_there: u8,
+    /// Bits of [`crate::facts::header`]; 1: these alone.
+    pub headers: u8,
+    pub headers_exact: u8,
+    pub priority: u8,
+    pub ingress_priority: u8,
+    pub reserved: [u8; 3],
+    pub reserved2: [u64; 3],
+}
+crate::assert_size!(More, 64);
+
+/// Bits of [`More::pcc_fields`].
+pub mod pcc {
+    pub const SRC: u8 = 1;
+    pub const DST: u8 = 2;
+    pub const SRC_PORT: u8 = 4;
+    pub const DST_PORT: u8 = 8;
+}
+
+/// Matchers of how much a connection carries, and of port scans.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Bytes of both directions; both ends included.
+    pub bytes_from: u64,
+    pub bytes_to: u64,
+    /// Bits per second.
+    pub rate_from: u64,
+    pub rate_to: u64,
+    /// `psd`: the weight from which on a source scans, in what time, and what a port below 1024, another weighs.
+    pub psd_weight: u32,
+    pub psd_delay_s: u32,
+    pub psd_low: u32,
+    pub psd_high: u32,
+    pub reserved: [u64; 2],
+}
+crate::assert_size!(Volume, 64);
 
 /// Rates of a rule. A bucket of tokens is kept as the time at which it will be full (GCRA).
 #[repr(C, align(8))]
@@ -394,6 +481,10 @@ unsafe impl Record for Rule {}
 unsafe impl Record for Matchers {}
 // SAFETY: as above.
 unsafe impl Record for Limits {}
+// SAFETY: as above.
+unsafe impl Record for More {}
+// SAFETY: as above.
+unsafe impl Record for Volume {}
 // SAFETY: as above.
 unsafe impl Record for Nat {}
 

@@ -75,6 +75,60 @@ pub fn network(address: &[u8; 16], prefix_length: u32) -> [u8; 16] {
     [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }
 
+/// Map name: `Array<u32, RULE_SLOTS>`, mmapable: packets that asked a rule's `nth`.
+pub const NTH: &str = "NTH";
+
+/// Map name: `LruHashMap<u64, ConnectionRate>`: what a connection carried, by family << 63, the version and the index of
+/// its original direction's entry.
+pub const CONNECTION_RATES: &str = "CONNECTION_RATES";
+pub const CONNECTION_RATES_MAX: u32 = 65536;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionRate {
+    /// Bytes of both directions when the second `tick` began.
+    pub bytes: u64,
+    /// Bits per second before it.
+    pub rate: u64,
+    pub tick: u32,
+    pub reserved: u32,
+}
+crate::assert_size!(ConnectionRate, 24);
+
+/// Map name: `LruHashMap<ScanKey, Scan>`: the ports that a source has asked, by rule.
+pub const SCANS: &str = "SCANS";
+pub const SCANS_MAX: u32 = 16384;
+/// Ports of one source that are told apart.
+pub const SCAN_PORTS: usize = 32;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanKey {
+    pub src: [u8; 16],
+    /// [`crate::maps::image::Rule::text`].
+    pub rule: u64,
+}
+crate::assert_size!(ScanKey, 24);
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    pub last_tick: u32,
+    pub weight: u32,
+    /// Hashes of destination and port, in a ring.
+    pub ports: [u32; SCAN_PORTS],
+    pub next: u32,
+    pub reserved: u32,
+}
+crate::assert_size!(Scan, 144);
+
+/// Map name: `PerCpuArray<Payload, 2>`, indexed as [`crate::maps::scratch::SCRATCH`].
+pub const PAYLOAD: &str = "PAYLOAD";
+/// Bytes of a payload that rules look at.
+pub const PAYLOAD_BYTES: usize = 2048;
+/// Zeros behind the payload, so that whole words can be read at each of its places.
+pub type Payload = [u8; PAYLOAD_BYTES + 64];
+
 /// Map name: `HashMap<ListedKey, Listed>`: dynamic members of address lists.
 pub const LISTED: &str = "LISTED";
 pub const LISTED_MAX: u32 = 1 << 20;
@@ -166,7 +220,7 @@ pub struct Logged {
     pub came: Tuple,
     pub leaves: Tuple,
 }
-crate::assert_size!(Logged, 192);
+crate::assert_size!(Logged, 200);
 
 /// Map name: `PerCpuArray<RuleScratch, 2>`, indexed as [`crate::maps::scratch::SCRATCH`].
 pub const RULE_SCRATCH: &str = "RULE_SCRATCH";
@@ -176,9 +230,19 @@ pub const RULE_SCRATCH: &str = "RULE_SCRATCH";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleScratch {
     pub walk: Walk,
+    /// The packet's payload behind the headers of its upper layer, as far as rules look at it; see
+    /// [`PAYLOAD`].
+    pub payload_bytes: u32,
+    pub reserved_payload: u32,
+    /// The facts before the last walk, where that is told.
+    pub before: Facts,
     // Keys and values of maps, too large for the stack.
     pub path: PathKey,
     pub bucket: DstLimitKey,
+    pub scan_key: ScanKey,
+    pub scan: Scan,
+    pub rate_key: u64,
+    pub rate: ConnectionRate,
     pub listed_key: ListedKey,
     pub listed: Listed,
     /// The block that is looked at, and what a new one begins with.
@@ -194,7 +258,7 @@ pub struct RuleScratch {
     pub lost: u32,
     pub reserved: u32,
 }
-crate::assert_size!(RuleScratch, 872);
+crate::assert_size!(RuleScratch, 1184);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! [`rows::prepare`] turns what is known of a packet into rows of bits; [`walk::start`] sets a chain; [`walk::step`]
 //! looks at one candidate, until it says that the walk is done. See [`crate::maps::image`] for the image.
 
+pub mod content;
 pub mod limit;
 pub mod matcher;
 pub mod replay;
@@ -12,7 +13,7 @@ pub mod tree;
 pub mod walk;
 
 use crate::facts::Facts;
-use crate::maps::image::{Cell, Limits, Nat, Record, Rule};
+use crate::maps::image::{Cell, Limits, More, Nat, Record, Rule, Volume};
 
 pub use walk::Walk;
 
@@ -50,6 +51,20 @@ pub trait Hooks {
     fn dst_limit(&mut self, rule: &Rule, limits: &Limits, facts: &Facts) -> bool;
     /// Whether the packet's source has more than that number of connections.
     fn connection_limit(&mut self, rule: &Rule, limits: &Limits, facts: &Facts) -> bool;
+    /// Whether the packet is that one of the rule's `nth`; counts it.
+    fn nth(&mut self, rule: &Rule, more: &More) -> bool;
+    /// A number from 0 to 99.
+    fn random(&mut self) -> u32;
+    /// The local time: seconds since the midnight before Sunday.
+    fn second_of_week(&mut self) -> u32;
+    /// Whether the packet's connection has carried so many bytes in both directions, with this packet.
+    fn connection_bytes(&mut self, volume: &Volume, facts: &Facts) -> bool;
+    /// Whether it has carried so many bits in the last second.
+    fn connection_rate(&mut self, volume: &Volume, facts: &Facts) -> bool;
+    /// Whether the packet's source scans ports; weighs the packet.
+    fn scans(&mut self, rule: &Rule, volume: &Volume, facts: &Facts) -> bool;
+    /// Whether the packet's payload has these bytes: so many of a cell.
+    fn has_content(&mut self, cell: u32, bytes: u32) -> bool;
     /// Whether an address is a dynamic member of a list.
     fn is_listed(&mut self, list: u32, address: &[u8; 16], family: u8) -> bool;
     fn add_to_list(&mut self, list: u32, address: &[u8; 16], family: u8, timeout_s: u32);

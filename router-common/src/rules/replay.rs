@@ -3,7 +3,7 @@
 use super::{Cells, Hooks, Walk, matcher, rows, walk};
 use crate::facts::Facts;
 use crate::maps::image::{
-    ALL, CHUNK_RULES, Matchers, NONE, Record, Rule, dimension, matcher as bit, root, word,
+    ALL, CHUNK_RULES, Matchers, NONE, Record, Rule, dimension, matcher as bit, root, rule_flag, word,
 };
 
 /// How a rule looks at a packet.
@@ -42,7 +42,9 @@ pub fn look<C: Cells, H: Hooks>(
         walk.flags = 0;
         let limited = bit::CONNECTION_LIMIT | bit::DST_LIMIT | bit::LIMIT;
         let limits = if single & limited != 0 { all.limits } else { 0 };
-        let one = Matchers { present: single, limits, ..all };
+        let more = if single & bit::OF_MORE != 0 { all.more } else { 0 };
+        let volume = if single & bit::OF_VOLUME != 0 { all.volume } else { 0 };
+        let one = Matchers { present: single, limits, more, volume, ..all };
         if !matcher::holds(cells, facts, walk, hooks, rule, &one)? {
             seen.matchers |= single;
         }
@@ -74,6 +76,15 @@ fn unmatched<C: Cells>(cells: C, walk: &Walk, index: u32) -> Option<u32> {
         bits |= u32::from(!holds) << dimension;
     }
     Some(bits)
+}
+
+/// Does to the facts what a rule that matched does; whether the chain goes on.
+pub fn apply<C: Cells>(cells: C, facts: &mut Facts, walk: &mut Walk, rule: &Rule) -> Option<bool> {
+    walk::changes(facts, walk, rule);
+    if walk.is_outdated() {
+        rows::prepare(cells, facts, walk)?;
+    }
+    Some(rule.flags & rule_flag::LAST == 0)
 }
 
 /// Sets a walk up for facts.

@@ -349,24 +349,38 @@ pub(super) fn part<C: Cells>(cells: C, small: bool, row: u32, chunk: u32) -> Opt
 const MARKS: u32 =
     1 << dimension::CONNECTION_MARK | 1 << dimension::PACKET_MARK | 1 << dimension::ROUTING_MARK;
 
+/// Does what an action of mangle changes of the packet's facts; false where it is none of those.
+#[inline(always)]
+pub fn changes(facts: &mut Facts, walk: &mut Walk, rule: &Rule) -> bool {
+    match rule.action {
+        action::MARK_CONNECTION => {
+            mark(walk, &mut facts.connection_mark, rule.target, dimension::CONNECTION_MARK);
+        }
+        action::MARK_PACKET => mark(walk, &mut facts.packet_mark, rule.target, dimension::PACKET_MARK),
+        action::MARK_ROUTING => mark(walk, &mut facts.routing_mark, rule.target, dimension::ROUTING_MARK),
+        action::CHANGE_DSCP..=action::STRIP_OPTIONS => edit(facts, walk, rule),
+        _ => return false,
+    }
+    true
+}
+
 /// Sets a mark; the rules behind see it.
 #[inline(always)]
-fn mark(walk: &mut Walk, mark: &mut u32, number: u32, dimension: u32) -> u32 {
+fn mark(walk: &mut Walk, mark: &mut u32, number: u32, dimension: u32) {
     if *mark != number {
         *mark = number;
         walk.change(1 << dimension);
     }
-    verdict::ACCEPT
 }
 
 /// Notes what a rule changes of the packet itself. What has to be written into each packet is nothing to remember.
 #[inline(always)]
-fn edit(facts: &mut Facts, walk: &mut Walk, rule: &Rule) -> u32 {
+fn edit(facts: &mut Facts, walk: &mut Walk, rule: &Rule) {
     const SYN: u8 = 2;
     let target = rule.target;
     // A size is announced by the first segment of each side alone.
     if rule.action == action::CHANGE_MSS && facts.tcp_flags & SYN == 0 {
-        return verdict::ACCEPT;
+        return;
     }
     walk.flags |= flag::UNCACHEABLE;
     walk.edits |= match rule.action {
@@ -396,11 +410,11 @@ fn edit(facts: &mut Facts, walk: &mut Walk, rule: &Rule) -> u32 {
                 priority::FROM_INGRESS => 0,
                 number => number,
             };
+            facts.priority = walk.priority as u8;
             edit::PRIORITY
         }
         _ => edit::OPTIONS,
     };
-    verdict::ACCEPT
 }
 
 /// Tests a candidate and carries out its action; whether the walk goes on.
@@ -456,17 +470,13 @@ fn judge<C: Cells, H: Hooks>(
             hooks.add_to_list(rule.target, address, facts.family, rule.timeout_s);
             return Some(true);
         }
-        action::MARK_CONNECTION => {
-            mark(walk, &mut facts.connection_mark, rule.target, dimension::CONNECTION_MARK)
+        _ => {
+            if !changes(facts, walk, rule) || rule.flags & rule_flag::LAST == 0 {
+                return Some(true);
+            }
+            verdict::ACCEPT
         }
-        action::MARK_PACKET => mark(walk, &mut facts.packet_mark, rule.target, dimension::PACKET_MARK),
-        action::MARK_ROUTING => mark(walk, &mut facts.routing_mark, rule.target, dimension::ROUTING_MARK),
-        action::CHANGE_DSCP..=action::STRIP_OPTIONS => edit(facts, walk, rule),
-        _ => return Some(true),
     };
-    if rule.action >= action::MARK_CONNECTION && rule.flags & rule_flag::LAST == 0 {
-        return Some(true);
-    }
     let parameter = match verdict {
         verdict::REJECT => u32::from(rule.reject),
         _ => rule.target,

@@ -25,11 +25,11 @@ pub struct Way {
     pub ifindex: u32,
     /// Counter index of the egress port.
     pub tx_index: u32,
-    pub l2_bytes: u32,
+    pub l2_bytes: u16,
+    /// 4 or 6.
+    pub gateway_family: u16,
     /// The next hop; IPv4 in the first word.
     pub gateway: [u32; 4],
-    /// 4 or 6.
-    pub gateway_family: u32,
     /// The third word of the packet's IPv4 header, or the IPv6 hop limit in its first byte.
     pub ttl: u32,
     /// As in [`router_common::maps::handover::Handover`].
@@ -251,9 +251,9 @@ fn depart<P: Packet, const SLOW: bool>(packet: P, s: &mut State, way: &mut Way) 
     let ttl = way.ttl.to_ne_bytes();
     let [hop_limit, ..] = ttl;
     let lowered = if s.family == 4 {
-        packet.decrement_ttl(way.l2_bytes, ttl)
+        packet.decrement_ttl(way.l2_bytes.into(), ttl)
     } else {
-        packet.decrement_hop_limit(way.l2_bytes, hop_limit)
+        packet.decrement_hop_limit(way.l2_bytes.into(), hop_limit)
     };
     if lowered.is_none() {
         return Exit::pack(Err(Exit::drop(Reason::Internal)));
@@ -290,9 +290,9 @@ fn hand_over<P: Packet, const SLOW: bool>(
         generation: s.now.generation,
         ifindex: next_hop.ifindex,
         tx_index: next_hop.tx_index,
-        l2_bytes: s.l2_bytes,
+        l2_bytes: s.l2_bytes as u16,
         gateway: words(maps::read6(gateway)),
-        gateway_family: u32::from(next_hop.gateway_family),
+        gateway_family: next_hop.gateway_family.into(),
         ttl: u32::from_ne_bytes(ttl),
         class: if SLOW { class::<P>() } else { 0 },
     };

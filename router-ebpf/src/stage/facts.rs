@@ -62,6 +62,7 @@ pub fn learn6<P: Packet>(packet: P, s: &mut State) -> u32 {
             packets: packet.packets() as u32,
             total_bytes: s.length,
             fragment: found.fragment(),
+            headers: facts.headers,
             ..Facts::default()
         };
         let source = packet.load_address(s.l2_bytes + 8).ok_or(Reason::MalformedHeader)?;

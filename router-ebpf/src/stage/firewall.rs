@@ -22,7 +22,7 @@ use crate::packet::Packet;
 use crate::pipeline::{Exit, State};
 use crate::skb::SkbPacket;
 use crate::stage::emit::Way;
-use crate::stage::{emit, reroute, route, rules, track};
+use crate::stage::{emit, inspect, reroute, route, rules, track};
 use crate::trace::observe;
 use crate::{atomic, flow, global};
 
@@ -93,6 +93,7 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
                 filtered?;
                 mangle(s, chain::MANGLE_POSTROUTING)?;
             }
+            stays(s)?;
             source(packet, s)?;
             store(s)?;
             // The host's queues are told the mark of each packet.
@@ -167,6 +168,7 @@ fn sent(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit> {
     filter(s, chain::FILTER_OUTPUT)?;
     rerouted(packet, s, way)?;
     mangle(s, chain::MANGLE_POSTROUTING)?;
+    stays(s)?;
     source(packet, s)?;
     scratch(s)?.work.status |= status::LOCAL;
     store(s)
@@ -187,6 +189,7 @@ fn rerouted(packet: SkbPacket, s: &mut State, way: &mut Way) -> Result<(), Exit>
 fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit> {
     let Scratch { work, fragment, .. } = scratch(s)?;
     (work.flags, work.status, work.mark, work.guard, work.port_from, work.port_to) = (0, 0, 0, 0, 0, 0);
+    work.word = 0;
     fragment.part = part::NONE;
     s.table = table::NONE;
     fragment.key.output = u8::from(output);
@@ -206,6 +209,9 @@ fn begin<P: Packet>(packet: P, s: &mut State, output: bool) -> Result<bool, Exit
     }
     let Some(settings) = maps::tracking(s.now.generation) else { return Ok(false) };
     s.empty = settings.empty >> if s.family == 6 { EMPTY6_SHIFT } else { 0 };
+    if settings.flags & inspect::ASKED != 0 {
+        packet.inspect(s);
+    }
     if settings.flags & tracking::NO_TYPES == 0 {
         facts.src_type = address_type(facts, &facts.src);
         facts.dst_type = address_type(facts, &facts.dst);
@@ -245,6 +251,9 @@ pub fn address_type(facts: &Facts, address: &[u8; 16]) -> u8 {
 fn walked(s: &mut State, chain: u32) -> u32 {
     if s.empty >> chain & 1 != 0 && s.observed == 0 {
         return verdict::NONE;
+    }
+    if s.observed != 0 {
+        rules::rules_note(s.scratch);
     }
     let verdict = rules::run(s.scratch, s.now.generation, chain);
     let ends = matches!(verdict, verdict::DROP | verdict::REJECT | verdict::ERROR);
@@ -320,6 +329,19 @@ fn translate(s: &mut State, chain: u32) -> Result<(), Exit> {
         verdict::ERROR => Err(Exit::drop(Reason::RuleError)),
         _ => Ok(()),
     }
+}
+
+/// A masqueraded connection has the address of the port that it left by first: on another way it would get no answer,
+/// so it ends there (as in net/netfilter/nf_nat_core.c, `nf_nat_oif_changed`).
+#[inline(always)]
+fn stays(s: &mut State) -> Result<(), Exit> {
+    let work = &scratch(s)?.work;
+    let is_masqueraded = work.word as u32 & status::MASQUERADE != 0;
+    let is_stored = work.flags & work::NEW == 0 && work.index != NONE;
+    if is_masqueraded && is_stored && global::flow_moved(s) != 0 {
+        return Err(Exit::drop(Reason::NatMoved));
+    }
+    Ok(())
 }
 
 /// Chain srcnat.

@@ -29,7 +29,7 @@ pub fn take(packet: &mut SkbPacket) -> Option<i32> {
                 ifindex: found.ifindex,
                 gateway: words(halves(&found.next_hop)),
                 gateway_family: if found.verdict == verdict::SEND6 { 6 } else { 4 },
-                l2_bytes: eth::HEADER_BYTES,
+                l2_bytes: eth::HEADER_BYTES as u16,
                 class: found.class,
                 ..Way::NONE
             };

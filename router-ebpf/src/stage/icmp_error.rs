@@ -218,9 +218,9 @@ pub fn way_back<P: Packet>(packet: P, s: &State, way: &mut Way, mut fib: Fib) ->
     way.generation = s.now.generation;
     way.ifindex = fib.egress();
     way.tx_index = port.map_or(u32::MAX, |port| port.tx_index);
-    way.l2_bytes = s.l2_bytes;
+    way.l2_bytes = s.l2_bytes as u16;
     way.gateway = gateway;
-    way.gateway_family = u32::from(family);
+    way.gateway_family = family.into();
     way.ttl = u32::from(transmit);
     Some(READY)
 }

@@ -9,6 +9,7 @@ pub mod firewall;
 pub mod fragment;
 pub mod handover;
 pub mod icmp_error;
+pub mod inspect;
 pub mod masquerade;
 pub mod nat;
 pub mod related;

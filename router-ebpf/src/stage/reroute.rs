@@ -49,9 +49,9 @@ fn found<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> Result<(), Exit>
     way.generation = s.now.generation;
     way.ifindex = hop.ifindex;
     way.tx_index = hop.tx_index;
-    way.l2_bytes = s.l2_bytes;
+    way.l2_bytes = s.l2_bytes as u16;
     way.gateway = words(maps::read6(gateway));
-    way.gateway_family = u32::from(hop.gateway_family);
+    way.gateway_family = hop.gateway_family.into();
     scratch.facts.out_ifindex = hop.ifindex;
     Ok(())
 }

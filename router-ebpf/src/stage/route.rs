@@ -151,6 +151,16 @@ impl Fib {
     }
 }
 
+/// 0 where a remembered answer was given to the same question in the same state of things. One number, so that the fast
+/// path has one branch.
+#[inline(always)]
+fn differences(s: &State, [epoch, generation, ingress]: [u32; 3], next_hop: &NextHop) -> u32 {
+    (epoch ^ s.now.epoch)
+        | (generation ^ s.now.generation)
+        | (ingress ^ s.ingress)
+        | (u32::from(next_hop.table) ^ s.table)
+}
+
 /// What the answer depends on beside the destination.
 #[inline(always)]
 fn origin(s: &State) -> u32 {
@@ -161,12 +171,8 @@ fn origin(s: &State) -> u32 {
 pub fn find4<P: Packet>(packet: P, s: &mut State, destination: [u8; 4]) -> Result<&'static mut Route4, Exit> {
     let slot = hash::slot4(u32::from_ne_bytes(destination), origin(s));
     let route = maps::route4(slot).ok_or(Reason::Internal)?;
-    let fresh = route.epoch == s.now.epoch && route.generation == s.now.generation;
-    if !fresh
-        || u32::from(route.next_hop.table) != s.table
-        || route.ingress != s.ingress
-        || route.destination != destination
-    {
+    let other = differences(s, [route.epoch, route.generation, route.ingress], &route.next_hop);
+    if other | (u32::from_ne_bytes(route.destination) ^ u32::from_ne_bytes(destination)) != 0 {
         s.destination = [u64::from(u32::from_ne_bytes(destination)), 0];
         Exit::unpack(packet.route4(s))?;
     }
@@ -177,12 +183,9 @@ pub fn find4<P: Packet>(packet: P, s: &mut State, destination: [u8; 4]) -> Resul
 pub fn find6<P: Packet>(packet: P, s: &mut State, (high, low): Halves) -> Result<&'static mut Route6, Exit> {
     let slot = hash::slot6(high, low, origin(s));
     let route = maps::route6(slot).ok_or(Reason::Internal)?;
-    let fresh = route.epoch == s.now.epoch && route.generation == s.now.generation;
-    if !fresh
-        || u32::from(route.next_hop.table) != s.table
-        || route.ingress != s.ingress
-        || maps::read6(&route.destination) != (high, low)
-    {
+    let other = differences(s, [route.epoch, route.generation, route.ingress], &route.next_hop);
+    let known = maps::read6(&route.destination);
+    if u64::from(other) | (known.0 ^ high) | (known.1 ^ low) != 0 {
         s.destination = [high, low];
         Exit::unpack(packet.route6(s))?;
     }

@@ -6,15 +6,21 @@
 use core::ffi::c_void;
 
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop};
+use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_loop};
+use router_common::conntrack::other;
 use router_common::facts::Facts;
 use router_common::hash;
 use router_common::maps::event::{Event, HEAD_BYTES};
-use router_common::maps::image::{Cell, Limits, Record, Rule, limit_key};
-use router_common::maps::rule::{FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, RuleScratch};
+use router_common::maps::flow::status;
+use router_common::maps::image::{Cell, Limits, More, Record, Rule, Volume, limit_key};
+use router_common::maps::rule::{
+    ConnectionRate, FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, PAYLOAD_BYTES, RuleScratch, SCAN_PORTS,
+    ScanKey,
+};
+use router_common::maps::scratch::{Scratch, work};
 use router_common::rules::tree::{self, Tree};
 use router_common::rules::walk::{self, flag, verdict};
-use router_common::rules::{Cells, Hooks, Walk, limit, rows};
+use router_common::rules::{Cells, Hooks, Walk, content, limit, matcher, rows};
 use router_common::verdict::Stage;
 
 use crate::maps::{self, Images};
@@ -160,16 +166,6 @@ pub extern "C" fn rules_begin(scratch: u32, generation: u32) -> u32 {
     u32::from(begun.is_some())
 }
 
-/// Looks the packet's rows up.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn rules_prepare(facts: *const Facts, walk: *mut Walk, generation: u32) -> u32 {
-    // SAFETY: as for `rules_row`.
-    let (facts, walk) = unsafe { (facts.as_ref(), walk.as_mut()) };
-    let (Some(facts), Some(walk), Some(image)) = (facts, walk, Image::of(generation)) else { return 0 };
-    u32::from(rows::prepare(image, facts, walk).is_some())
-}
-
 /// What a step needs to know; it stands on the stack of the walk.
 #[repr(C)]
 struct Walking {
@@ -209,8 +205,8 @@ unsafe extern "C" fn round(_index: u32, context: *mut c_void) -> i64 {
     let Some(memory) = maps::rule_scratch(scratch) else { return 1 };
     let walk = &mut memory.walk;
     if walk.stale != 0 {
-        let prepared = maps::scratch(scratch).map_or(0, |work| rules_prepare(&work.facts, walk, generation));
-        if prepared == 0 {
+        let prepared = (|| rows::prepare(Image::of(generation)?, &maps::scratch(scratch)?.facts, walk))();
+        if prepared.is_none() {
             walk.verdict = verdict::ERROR;
             return 1;
         }
@@ -232,7 +228,7 @@ unsafe extern "C" fn step(_index: u32, context: *mut c_void) -> i64 {
         let image = Image::of(generation)?;
         let memory = maps::rule_scratch(scratch)?;
         let facts = &mut maps::scratch(scratch)?.facts;
-        let more = walk::step(image, facts, &mut memory.walk, &mut Kernel { scratch });
+        let more = walk::step(image, facts, &mut memory.walk, &mut Kernel { scratch, generation });
         Some(more && !memory.walk.is_outdated())
     })();
     i64::from(more != Some(true))
@@ -241,6 +237,7 @@ unsafe extern "C" fn step(_index: u32, context: *mut c_void) -> i64 {
 /// Limits, counters and lists in their maps.
 struct Kernel {
     scratch: u32,
+    generation: u32,
 }
 
 impl Hooks for Kernel {
@@ -278,6 +275,47 @@ impl Hooks for Kernel {
     #[inline(always)]
     fn connection_limit(&mut self, rule: &Rule, limits: &Limits, _facts: &Facts) -> bool {
         connection_limit_met(self.scratch, rule.text, limits.connections, limits.connections_prefix) != 0
+    }
+
+    #[inline(always)]
+    fn nth(&mut self, rule: &Rule, more: &More) -> bool {
+        // SAFETY: a word of a map.
+        let before = maps::nth(rule.slot).map_or(0, |count| unsafe { atomic::add32(count, 1) });
+        matcher::nth(more, before)
+    }
+
+    #[inline(always)]
+    fn random(&mut self) -> u32 {
+        // SAFETY: no arguments.
+        unsafe { bpf_get_prandom_u32() as u32 % 100 }
+    }
+
+    #[inline(always)]
+    fn second_of_week(&mut self) -> u32 {
+        maps::second_of_week()
+    }
+
+    #[inline(always)]
+    fn connection_bytes(&mut self, volume: &Volume, _facts: &Facts) -> bool {
+        let bytes = rules_connection_bytes(self.scratch);
+        bytes > volume.bytes_from && bytes - 1 <= volume.bytes_to
+    }
+
+    #[inline(always)]
+    fn connection_rate(&mut self, volume: &Volume, _facts: &Facts) -> bool {
+        let rate = rules_connection_rate(self.scratch);
+        rate > volume.rate_from && rate - 1 <= volume.rate_to
+    }
+
+    #[inline(always)]
+    fn scans(&mut self, rule: &Rule, volume: &Volume, _facts: &Facts) -> bool {
+        let weights = u64::from(volume.psd_low) << 32 | u64::from(volume.psd_high);
+        rules_scans(self.scratch, rule.text, volume.psd_weight, volume.psd_delay_s, weights) != 0
+    }
+
+    #[inline(always)]
+    fn has_content(&mut self, cell: u32, bytes: u32) -> bool {
+        rules_content(self.scratch, self.generation, cell, bytes) != 0
     }
 
     #[inline(always)]
@@ -321,6 +359,140 @@ fn take(bucket: *mut u64, rate: &router_common::maps::image::Rate, facts: &Facts
     false
 }
 
+/// Bytes of the packet's connection in both directions, and one; 0 where it has none, or is of another protocol than
+/// TCP and UDP.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_connection_bytes(scratch: u32) -> u64 {
+    let Some(Scratch { facts, work, .. }) = maps::scratch(scratch) else { return 0 };
+    if !matches!(facts.protocol, other::TCP | other::UDP) {
+        return 0;
+    }
+    if work.flags & work::NEW != 0 {
+        return u64::from(facts.total_bytes) + 1;
+    }
+    let family = u32::from(facts.family);
+    let Some(entry) = maps::entry(family, work.index) else { return 0 };
+    // SAFETY: entries of the table; single words.
+    unsafe {
+        let other = maps::entry(family, work.partner).map_or(0, |entry| (*entry).bytes);
+        (*entry).bytes + other + 1
+    }
+}
+
+/// Bits that the packet's connection carried in the last second, and one; 0 as above.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_connection_rate(scratch: u32) -> u64 {
+    let bytes = rules_connection_bytes(scratch);
+    let (Some(memory), Some(work), Some(now)) =
+        (maps::rule_scratch(scratch), maps::scratch(scratch), maps::now())
+    else {
+        return 0;
+    };
+    // A connection begins to have a rate when it is stored.
+    if bytes == 0 || work.work.flags & work::NEW != 0 {
+        return bytes.min(1);
+    }
+    let original =
+        if work.work.word as u32 & status::REPLY != 0 { work.work.partner } else { work.work.index };
+    memory.rate_key = u64::from(work.facts.family == 6) << 63
+        | work.work.word >> status::VERSION_SHIFT << 32
+        | u64::from(original);
+    memory.rate = ConnectionRate { bytes, rate: 0, tick: now.tick, reserved: 0 };
+    let Some(rate) = maps::connection_rate(&memory.rate_key, &memory.rate) else { return 0 };
+    let seconds = now.tick.wrapping_sub(rate.tick);
+    if seconds != 0 {
+        rate.rate = bytes.wrapping_sub(rate.bytes).wrapping_mul(8) / u64::from(seconds);
+        (rate.bytes, rate.tick) = (bytes, now.tick);
+    }
+    rate.rate + 1
+}
+
+/// Whether the packet's source has asked for more ports than one that does not scan; `weights` are those of a port below
+/// 1024 and of another. A port that it has asked for already, within the delay, weighs nothing.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_scans(scratch: u32, rule: u64, weight: u32, delay_s: u32, weights: u64) -> u32 {
+    let (Some(memory), Some(work), Some(now)) =
+        (maps::rule_scratch(scratch), maps::scratch(scratch), maps::now())
+    else {
+        return 0;
+    };
+    let facts = &work.facts;
+    if !matches!(facts.protocol, other::TCP | other::UDP) || facts.l4_offset == 0 {
+        return 0;
+    }
+    memory.scan_key = ScanKey { src: facts.src, rule };
+    let Some(scan) = maps::scan(&memory.scan_key, &memory.scan) else { return 0 };
+    if now.tick.wrapping_sub(scan.last_tick) > delay_s {
+        scan.weight = 0;
+        scan.ports = [0; SCAN_PORTS];
+    }
+    let asked = hash::epoch(&facts.dst) << 16 | u32::from(facts.dst_port) | 1 << 31;
+    let mut known = false;
+    for port in &scan.ports {
+        known |= *port == asked;
+    }
+    if !known {
+        scan.last_tick = now.tick;
+        scan.weight += if facts.dst_port < 1024 { (weights >> 32) as u32 } else { weights as u32 };
+        let place = core::hint::black_box(scan.next) as usize & (SCAN_PORTS - 1);
+        if let Some(port) = scan.ports.get_mut(place) {
+            *port = asked;
+        }
+        scan.next = scan.next.wrapping_add(1);
+    }
+    u32::from(scan.weight >= weight)
+}
+
+/// What a search needs to know; as [`Walking`].
+#[repr(C)]
+struct Search {
+    scratch: u32,
+    generation: u32,
+    cell: u32,
+    bytes: u32,
+    found: u32,
+    reserved: u32,
+}
+
+/// Whether the packet's payload has the first bytes of a cell.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_content(scratch: u32, generation: u32, cell: u32, bytes: u32) -> u32 {
+    let mut search = Search { scratch, generation, cell, bytes, found: 0, reserved: 0 };
+    let strides = PAYLOAD_BYTES as u32 / content::STRIDE;
+    // SAFETY: as in `rules_walk`.
+    unsafe { bpf_loop(strides, search_stride as *mut c_void, (&raw mut search).cast(), 0) };
+    search.found
+}
+
+/// Searches some places; 1 ends the loop.
+unsafe extern "C" fn search_stride(index: u32, context: *mut c_void) -> i64 {
+    // SAFETY: the context is the `Search` of the loop.
+    let search = unsafe { &mut *context.cast::<Search>() };
+    let (Some(memory), Some(payload), Some(image)) =
+        (maps::rule_scratch(search.scratch), maps::payload(search.scratch), Image::of(search.generation))
+    else {
+        return 1;
+    };
+    let (Some(pattern), Some(mask)) = (image.cell(search.cell), image.cell(search.cell + 1)) else {
+        return 1;
+    };
+    let from = index * content::STRIDE;
+    if from >= memory.payload_bytes {
+        return 1;
+    }
+    // SAFETY: per-CPU memory of a map.
+    let payload = unsafe { &*payload };
+    if content::is_within(payload, memory.payload_bytes, from, pattern, mask, search.bytes) {
+        search.found = 1;
+        return 1;
+    }
+    0
+}
+
 /// Makes the address in the memory's key a member of its list, or renews that.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -358,7 +530,7 @@ pub extern "C" fn rules_fasttracked(scratch: u32) -> u32 {
     let [first, ..] = &mut memory.walk.counted;
     *first = slot;
     memory.walk.counted_len = 1;
-    Kernel { scratch }.count(slot, &work.facts);
+    Kernel { scratch, generation: 0 }.count(slot, &work.facts);
     1
 }
 
@@ -396,6 +568,17 @@ pub extern "C" fn rules_log(scratch: u32, key: u64, chain: u32) -> u32 {
     1
 }
 
+/// Keeps the facts that a walk begins with: it may change them.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rules_note(scratch: u32) -> u32 {
+    let (Some(memory), Some(work)) = (maps::rule_scratch(scratch), maps::scratch(scratch)) else {
+        return 0;
+    };
+    memory.before = work.facts;
+    1
+}
+
 /// Tells the trace of a walk, see [`Event::egress`]; a full ring loses it.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -416,7 +599,7 @@ pub extern "C" fn rules_tell(scratch: u32, ingress: u32, walked: u32) -> u32 {
         (&raw mut (*event).length_bytes).write(work.facts.length_bytes);
         (&raw mut (*event).stage).write(Stage::Rules as u16);
         (&raw mut (*event).reason).write(0);
-        let facts = (&raw const work.facts).cast::<u64>();
+        let facts = (&raw const memory.before).cast::<u64>();
         for word in 0..HEAD_BYTES / 8 {
             (&raw mut (*event).head).cast::<u64>().add(word).write_volatile(facts.add(word).read());
         }

@@ -3,7 +3,8 @@
 use router_common::conntrack::timeout::Class;
 use router_common::conntrack::{icmp, other, tcp, udp};
 use router_common::facts::{Facts, connection_state, nat_state};
-use router_common::maps::flow::{Decision, NONE, Tracking, status, tracking};
+use router_common::maps::flow::{Decision, NONE, Tracking, decision, status, tracking};
+use router_common::maps::port::PORT_SLOTS;
 use router_common::maps::scratch::{Scratch, Work, work};
 use router_common::tuple::Tuple;
 use router_common::verdict::Reason;
@@ -122,6 +123,37 @@ pub fn mark(s: &mut State) -> u32 {
     }
     work.flags |= work::UNCACHEABLE | work::CHANGED;
     1
+}
+
+/// Ends the masqueraded connection of a packet of its own direction that leaves by another port than the first did.
+#[inline(always)]
+pub fn moved(s: &mut State) -> u32 {
+    let Some(Scratch { facts, work, .. }) = maps::scratch(s.scratch) else { return 0 };
+    if work.word as u32 & status::REPLY != 0 {
+        return 0;
+    }
+    // SAFETY: an entry of the table; one word.
+    let first = unsafe {
+        if s.family == 4 {
+            let Some(flow) = maps::flow4(work.index) else { return 0 };
+            (*flow).decision.egress()
+        } else {
+            let Some(flow) = maps::flow6(work.index) else { return 0 };
+            (*flow).decision.egress()
+        }
+    };
+    if first == egress(s, facts.out_ifindex) {
+        return 0;
+    }
+    global::flow_end(s, work.index);
+    1
+}
+
+/// The counter index of a port, as decisions have it.
+#[inline(always)]
+fn egress(s: &State, ifindex: u32) -> u16 {
+    let index = maps::port(s.now.generation, ifindex).map_or(PORT_SLOTS, |port| port.tx_index);
+    if index < PORT_SLOTS { index as u16 } else { decision::NONE }
 }
 
 /// What [`follow`] gives where the connection has ended, and the packet may open another.
@@ -508,6 +540,12 @@ fn put(s: &State, index: u32, partner: u32, direction: u32) -> Result<(), Exit> 
     let entry = maps::entry(s.family, index).ok_or(Reason::Internal)?;
     let side = maps::side(s.family, index).ok_or(Reason::Internal)?;
     let ([a, b], [c, d]) = (becomes.src_port_be, becomes.dst_port_be);
+    // What is masqueraded stays with its port.
+    let begun = if work.status & status::MASQUERADE != 0 && !is_reply {
+        Decision::new(0, egress(s, maps::scratch(s.scratch).ok_or(Reason::Internal)?.facts.out_ifindex), 0)
+    } else {
+        Decision::default()
+    };
     // SAFETY: an entry and its record, ours while it is busy.
     unsafe {
         if s.family == 4 {
@@ -515,13 +553,13 @@ fn put(s: &State, index: u32, partner: u32, direction: u32) -> Result<(), Exit> 
             (*flow).new_src = first(&becomes.src);
             (*flow).new_dst = first(&becomes.dst);
             (*flow).new_ports = [a, b, c, d];
-            (*flow).decision = Decision::default();
+            (*flow).decision = begun;
         } else {
             let flow = maps::flow6(index).ok_or(Reason::Internal)?;
             maps::write6(&mut (*flow).new_src, halves(&becomes.src));
             maps::write6(&mut (*flow).new_dst, halves(&becomes.dst));
             (*flow).new_ports = [a, b, c, d];
-            (*flow).decision = Decision::default();
+            (*flow).decision = begun;
         }
         (*side).tcp = if is_reply { work.tcp.partner } else { work.tcp.own };
         (*side).begun_tick = s.now.tick;

@@ -16,7 +16,8 @@ use management::store::{Source, Store, Version, fingerprint};
 use crate::daemon::firewall::keeper::Keeper;
 use crate::daemon::firewall::log::Links;
 use crate::daemon::firewall::names::Names;
-use crate::daemon::resources::Ticks;
+use crate::daemon::gateways::Gateways;
+use crate::daemon::resources::{self, Ticks};
 use crate::daemon::router::{Change, Router, Setup, Trial};
 use crate::daemon::status;
 use crate::files;
@@ -42,6 +43,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
     let listed = plane.inspect().listed().context("read the address lists")?;
     let dynamic_lists = listed.iter().map(|(key, _)| key.list).collect();
     let pulse = plane.pulse();
+    pulse.set_time(resources::second_of_week());
     pulse.heartbeat();
     pulse.end_trace();
     let mut router = Router {
@@ -63,6 +65,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         links: Links::default(),
         keeper,
         names,
+        gateways: Gateways::start(),
         dynamic_lists,
     };
     let tree = first.change.tree.clone();

@@ -155,6 +155,14 @@ fn load(before: &mut Ticks, text: &str) -> u64 {
     busy.saturating_mul(100).checked_div(span).unwrap_or(0).min(100)
 }
 
+/// The local time, in seconds since the midnight before Sunday.
+pub fn second_of_week() -> u32 {
+    let now = Timestamp::now().to_zoned(TimeZone::system());
+    let time = now.time();
+    let second = i32::from(time.hour()) * 3600 + i32::from(time.minute()) * 60 + i32::from(time.second());
+    (i32::from(now.weekday().to_sunday_zero_offset()) * 86_400 + second).unsigned_abs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ use crate::daemon::firewall::keeper::{self, Keeper};
 use crate::daemon::firewall::log::Links;
 use crate::daemon::firewall::names::Names;
 use crate::daemon::firewall::timed;
+use crate::daemon::gateways::Gateways;
 use crate::daemon::live::{self, Firewall, Live, Scope};
 use crate::daemon::resources::{Resources, Ticks};
 use crate::daemon::scripts::{self, Scripts};
@@ -65,6 +66,7 @@ pub struct Router {
     pub links: Links,
     pub keeper: Keeper,
     pub names: Names,
+    pub gateways: Gateways,
     /// Address lists that have, or had, members outside the configuration.
     pub dynamic_lists: BTreeSet<u32>,
 }
@@ -209,6 +211,7 @@ impl Router {
     ) -> anyhow::Result<(Applied, T)> {
         let mut facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
         facts.dynamic_lists = self.dynamic_lists.clone();
+        facts.gateways_down = self.gateways.down();
         (facts.marks, facts.tables) = (self.plane.inspect().marks(), self.plane.inspect().tables());
         let desired = plan::compile(tree, &facts)?;
         if refuse_gaps && !desired.gaps.is_empty() {
@@ -244,6 +247,7 @@ impl Router {
         self.desired = Some(desired);
         self.links.set(self.plane.ports());
         self.names.set(self.desired.as_ref());
+        self.gateways.set(self.desired.as_ref());
         self.fault = None;
         for step in &steps {
             tracing::info!("{step}");

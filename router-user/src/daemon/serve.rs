@@ -28,6 +28,7 @@ use crate::daemon::fragments;
 use crate::daemon::live::Live;
 use crate::daemon::netwatch;
 use crate::daemon::past;
+use crate::daemon::resources;
 use crate::daemon::router::{Router, Setup};
 use crate::daemon::scripts::{self, Scripts};
 use crate::daemon::signals::{Event, Signals};
@@ -155,7 +156,7 @@ impl Loop {
         listener: UnixListener,
         mut wishes: scripts::Wishes,
     ) -> anyhow::Result<(Router, End)> {
-        let changes = Changes::default();
+        let changes = self.router.gateways.changes.clone();
         let (failed, mut unreachable) = mpsc::channel(256);
         let _watch = self.watch(&changes, failed)?;
         let (jobs, mut queue) = mpsc::channel(16);
@@ -256,6 +257,7 @@ impl Loop {
             beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 beat.tick().await;
+                pulse.set_time(resources::second_of_week());
                 pulse.heartbeat();
             }
         });

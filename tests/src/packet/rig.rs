@@ -109,7 +109,13 @@ pub struct Rig {
 }
 
 /// What tracking knows of the rules.
-const OF_RULES: u32 = tracking::NO_TYPES | tracking::NO_LISTS | tracking::SHIELD4 | tracking::SHIELD6;
+const OF_RULES: u32 = tracking::NO_TYPES
+    | tracking::NO_LISTS
+    | tracking::SHIELD4
+    | tracking::SHIELD6
+    | tracking::MSS
+    | tracking::OPTIONS
+    | tracking::PAYLOAD;
 
 /// Loads the programs, but for those of the slow path: few tables need them.
 fn load(flow_buckets: u32) -> Result<Ebpf> {

@@ -38,6 +38,15 @@ impl Pulse {
         self.add(offset_of!(Control, heartbeat));
     }
 
+    /// Tells rules with a `time` what time it is, here: seconds since the midnight before Sunday.
+    pub fn set_time(&self, second_of_week: u32) {
+        const WEEK_S: u32 = 7 * 86_400;
+        let tick = self.read().tick % WEEK_S;
+        if let Some(word) = self.word(offset_of!(Control, week_s)) {
+            word.store((second_of_week + WEEK_S - tick) % WEEK_S, Ordering::Relaxed);
+        }
+    }
+
     /// Routes may be cached by destination: no policy rule, no multipath route.
     pub fn set_cache_routes(&self, on: bool) {
         self.set_flag(flag::CACHE_ROUTES, on);

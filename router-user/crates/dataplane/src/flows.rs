@@ -347,6 +347,7 @@ mod tests {
     use std::thread;
 
     use router_common::conntrack::timeout::{Class, Timeouts};
+    use router_common::maps::flow::Decision;
 
     use super::*;
 

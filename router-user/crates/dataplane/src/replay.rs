@@ -3,7 +3,7 @@
 
 use plan::firewall::{CHAINS, MENUS};
 use router_common::facts::Facts;
-use router_common::maps::image::{Cell, DEPTH_MAX, Limits, Rule, action, dimension, matcher};
+use router_common::maps::image::{Cell, DEPTH_MAX, Limits, More, Rule, Volume, action, dimension, matcher};
 use router_common::maps::rule::ListedKey;
 use router_common::rules::{Cells, Hooks, replay};
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,29 @@ impl Hooks for Looking<'_> {
     fn connection_limit(&mut self, _rule: &Rule, _limits: &Limits, _facts: &Facts) -> bool {
         true
     }
+    fn nth(&mut self, _rule: &Rule, _more: &More) -> bool {
+        true
+    }
+    fn random(&mut self) -> u32 {
+        0
+    }
+    fn second_of_week(&mut self) -> u32 {
+        const WEEK_S: u32 = 7 * 86_400;
+        let control = self.0.maps.pulse().read();
+        control.tick.wrapping_add(control.week_s) % WEEK_S
+    }
+    fn connection_bytes(&mut self, _volume: &Volume, _facts: &Facts) -> bool {
+        true
+    }
+    fn connection_rate(&mut self, _volume: &Volume, _facts: &Facts) -> bool {
+        true
+    }
+    fn scans(&mut self, _rule: &Rule, _volume: &Volume, _facts: &Facts) -> bool {
+        true
+    }
+    fn has_content(&mut self, _cell: u32, _bytes: u32) -> bool {
+        true
+    }
     fn is_listed(&mut self, list: u32, address: &[u8; 16], family: u8) -> bool {
         let key = ListedKey { list, family: family.into(), address: *address };
         self.0.maps.rules.lists.is_member(&key, self.0.maps.pulse().read().tick)
@@ -93,7 +116,8 @@ impl Inspector {
         const RULES_MOST: usize = 1 << 16;
         let copy = self.cells();
         with(copy, |cells| {
-            let mut walk = replay::prepared(cells, &walked.facts)?;
+            let mut facts = walked.facts;
+            let mut walk = replay::prepared(cells, &facts)?;
             let (mut position, mut end) = replay::chain(cells, &walk, walked.chain)?;
             let mut callers: Vec<(u32, u32)> = Vec::new();
             let mut met = Vec::new();
@@ -106,7 +130,7 @@ impl Inspector {
                 let index = position;
                 position += 1;
                 let rule = replay::rule(cells, &walk, index)?;
-                let look = replay::look(cells, &walked.facts, &mut walk, &mut Looking(self), index)?;
+                let look = replay::look(cells, &facts, &mut walk, &mut Looking(self), index)?;
                 met.push(Met {
                     menu: MENUS.get((rule.key >> 32) as usize).copied().unwrap_or_default().to_owned(),
                     id: rule.key as u32,
@@ -127,7 +151,12 @@ impl Inspector {
                     }
                     action::RETURN => position = end,
                     action::PASSTHROUGH | action::ADD_SRC | action::ADD_DST | action::FASTTRACK => {}
-                    _ => break,
+                    action::ACCEPT | action::DROP | action::REJECT | action::NOTRACK | action::NAT => break,
+                    _ => {
+                        if !replay::apply(cells, &mut facts, &mut walk, &rule)? {
+                            break;
+                        }
+                    }
                 }
             }
             Some(met)
@@ -158,7 +187,7 @@ const DIMENSIONS: [(u32, &str); dimension::COUNT as usize] = [
     (1 << dimension::DST_LIST, "dst-address-list"),
 ];
 
-const MATCHERS: [(u32, &str); 12] = [
+const MATCHERS: [(u32, &str); 26] = [
     (matcher::TCP_FLAGS, "tcp-flags"),
     (matcher::ICMP, "icmp-options"),
     (matcher::FRAGMENT, "fragment"),
@@ -171,4 +200,18 @@ const MATCHERS: [(u32, &str); 12] = [
     (matcher::CONNECTION_LIMIT, "connection-limit"),
     (matcher::DST_LIMIT, "dst-limit"),
     (matcher::LIMIT, "limit"),
+    (matcher::TCP_MSS, "tcp-mss"),
+    (matcher::PCC, "per-connection-classifier"),
+    (matcher::NTH, "nth"),
+    (matcher::RANDOM, "random"),
+    (matcher::TIME, "time"),
+    (matcher::OPTIONS, "ipv4-options"),
+    (matcher::HEADERS, "headers"),
+    (matcher::PRIORITY, "priority"),
+    (matcher::INGRESS_PRIORITY, "ingress-priority"),
+    (matcher::CONNECTION_BYTES, "connection-bytes"),
+    (matcher::CONNECTION_RATE, "connection-rate"),
+    (matcher::PSD, "psd"),
+    (matcher::CONTENT, "content"),
+    (matcher::NEVER, "hotspot or connection-type"),
 ];

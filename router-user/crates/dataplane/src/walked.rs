@@ -4,6 +4,7 @@ use plan::firewall::{CHAINS, MENUS};
 use router_common::maps::image::{
     Cell, HEADER, Nat, Record, Rule, action, header, nat_flag, nat_kind, root, rule_flag, word,
 };
+use router_common::maps::route::table;
 use router_common::maps::rule::PathKey;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ impl Inspector {
                 .unwrap_or_default(),
             action: action_name(&rule, &cells).to_owned(),
             log: rule.flags & rule_flag::LOG != 0,
-            target: target(&rule, &cells),
+            target: self.target(&rule, &cells),
             count: Count::from(count),
         };
         Ok(rules.into_iter().zip(counts).map(entry).collect())
@@ -91,6 +92,29 @@ impl Inspector {
         let mut paths: Vec<PathEntry> = self.maps.rules.paths()?.into_iter().map(entry).collect();
         paths.sort_by_key(|path| (!path.active, path.path));
         Ok(paths)
+    }
+
+    /// What an action is about, as text.
+    fn target(&self, rule: &Rule, cells: &[Cell]) -> String {
+        let names = &self.maps.rules;
+        match rule.action {
+            action::JUMP => {
+                let (start, end) = (rule.target & 0xffff, rule.target >> 16);
+                if start < end { format!("rules {start}..{}", end - 1) } else { "no rule".to_owned() }
+            }
+            action::ADD_SRC | action::ADD_DST => format!("list #{:x}", rule.target),
+            action::MARK_CONNECTION | action::MARK_PACKET if rule.target == 0 => "no-mark".to_owned(),
+            action::MARK_CONNECTION | action::MARK_PACKET => {
+                names.marks.name(rule.target).unwrap_or_default()
+            }
+            action::MARK_ROUTING if rule.target == table::MAIN => "main".to_owned(),
+            action::MARK_ROUTING => names.tables.name(rule.target).unwrap_or_default(),
+            action::CHANGE_DSCP | action::CHANGE_MSS | action::SET_PRIORITY => rule.target.to_string(),
+            action::CHANGE_TTL => (rule.target >> 8).to_string(),
+            _ => nat(rule, cells)
+                .map(|nat| nat_text(nat, (rule.key >> 32) >= MENUS.len() as u64 / 2))
+                .unwrap_or_default(),
+        }
     }
 }
 
@@ -110,6 +134,15 @@ pub(crate) fn action_name(rule: &Rule, cells: &[Cell]) -> &'static str {
         action::ADD_DST => "add-dst-to-address-list",
         action::FASTTRACK => "fasttrack-connection",
         action::NOTRACK => "notrack",
+        action::MARK_CONNECTION => "mark-connection",
+        action::MARK_PACKET => "mark-packet",
+        action::MARK_ROUTING => "mark-routing",
+        action::CHANGE_DSCP => "change-dscp",
+        action::CHANGE_TTL => "change-ttl",
+        action::CLEAR_DF => "clear-df",
+        action::CHANGE_MSS => "change-mss",
+        action::SET_PRIORITY => "set-priority",
+        action::STRIP_OPTIONS => "strip-ipv4-options",
         _ => match nat(rule, cells).map(|nat| nat.kind) {
             Some(nat_kind::ACCEPT) => "accept",
             Some(nat_kind::MASQUERADE) => "masquerade",
@@ -120,20 +153,6 @@ pub(crate) fn action_name(rule: &Rule, cells: &[Cell]) -> &'static str {
             Some(nat_kind::SAME) => "same",
             _ => "unknown",
         },
-    }
-}
-
-/// What an action is about, as text.
-fn target(rule: &Rule, cells: &[Cell]) -> String {
-    match rule.action {
-        action::JUMP => {
-            let (start, end) = (rule.target & 0xffff, rule.target >> 16);
-            if start < end { format!("rules {start}..{}", end - 1) } else { "no rule".to_owned() }
-        }
-        action::ADD_SRC | action::ADD_DST => format!("list #{:x}", rule.target),
-        _ => nat(rule, cells)
-            .map(|nat| nat_text(nat, (rule.key >> 32) >= MENUS.len() as u64 / 2))
-            .unwrap_or_default(),
     }
 }
 

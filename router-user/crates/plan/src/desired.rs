@@ -1,6 +1,6 @@
 //! The desired state: plain values that `kernel` and `dataplane` make true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct Desired {
     pub routes: Vec<Route>,
     pub neighbors: Vec<Neighbor>,
     pub rules: Vec<PolicyRule>,
+    /// Gateways to be watched: `check-gateway`.
+    pub checks: BTreeSet<GatewayCheck>,
     /// `net/ipv4/conf/ether1/...` below /proc/sys -> value. Interface names are host names.
     pub sysctls: BTreeMap<String, String>,
     /// `/system identity`, where set.
@@ -156,6 +158,16 @@ pub struct Neighbor {
     pub address: IpAddr,
     /// None: a published (proxy) entry.
     pub mac: Option<[u8; 6]>,
+}
+
+/// A gateway that has to answer, or no route uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GatewayCheck {
+    pub address: IpAddr,
+    /// Of the network that it is on; None: behind other routers.
+    pub ifindex: Option<u32>,
+    /// By ARP or neighbour discovery, not by ping.
+    pub arp: bool,
 }
 
 /// Which packets use which routing table: `ip rule`.

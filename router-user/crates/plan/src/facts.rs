@@ -56,6 +56,8 @@ pub struct HostFacts {
     pub ports: BTreeMap<String, String>,
     /// Address lists that have dynamic members, by [`crate::firewall::rule::name_number`].
     pub dynamic_lists: BTreeSet<u32>,
+    /// Gateways that routes have watched and that do not answer.
+    pub gateways_down: BTreeSet<IpAddr>,
     /// Numbers that the data plane has given to names of marks, of routing tables.
     pub marks: BTreeMap<String, u32>,
     pub tables: BTreeMap<String, u32>,

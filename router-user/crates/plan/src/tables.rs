@@ -11,6 +11,12 @@ use crate::numbers::Numbers;
 use crate::ports::Ports;
 use crate::{Plan, net};
 
+/// As [`crate::views`].
+pub fn views() -> Vec<(&'static str, Vec<&'static str>)> {
+    let rule = ["action", "dst-address", "interface", "min-prefix", "routing-mark", "src-address", "table"];
+    vec![("routing/table", vec!["fib", "name"]), ("routing/rule", rule.to_vec())]
+}
+
 /// The routing tables that packets can be routed by.
 #[derive(Debug, Default)]
 pub struct Tables {

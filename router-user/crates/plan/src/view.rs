@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// Every menu with an effect, and its properties that have one; all menus have `comment` and `disabled` besides.
 pub fn views() -> Vec<(&'static str, Vec<&'static str>)> {
     let typed = TYPED.iter().map(|(menu, fields)| (*menu, fields.to_vec()));
-    typed.chain(crate::firewall::views()).collect()
+    typed.chain(crate::firewall::views()).chain(crate::tables::views()).collect()
 }
 
 /// Defines a view and notes its fields for [`views`].
@@ -44,6 +44,10 @@ views! {
         "blackhole" blackhole: Option<bool>,
         "type" kind: String,
         "pref-src" pref_src: Option<String>,
+        "routing-table" routing_table: String,
+        "check-gateway" check_gateway: Option<String>,
+        "scope" scope: u32,
+        "target-scope" target_scope: u32,
     }
     "ipv6/route" => Route6 {
         "dst-address" dst_address: String,
@@ -52,6 +56,10 @@ views! {
         "blackhole" blackhole: Option<bool>,
         "type" kind: String,
         "pref-src" pref_src: Option<String>,
+        "routing-table" routing_table: String,
+        "check-gateway" check_gateway: Option<String>,
+        "scope" scope: u32,
+        "target-scope" target_scope: u32,
     }
     "ip/arp" => Arp {
         "address" address: String,

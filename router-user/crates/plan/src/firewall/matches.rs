@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use config::{Item, Value};
 use router_common::facts::{address_type, connection_state, nat_state};
-use router_common::maps::image::limit_key;
+use router_common::maps::image::{limit_key, matcher};
+use router_common::rules::content::CONTENT_BYTES;
 
 use super::Marks;
 use super::interfaces::Interfaces;
+use super::more;
 use super::rule::{ConnectionLimit, DstLimit, IcmpOptions, Is, Limit, Matches, Range, TcpFlags, number};
 
 /// Why a rule is not in force, or must not be.
@@ -151,6 +153,70 @@ pub fn read(
                     return Err(Fault::Invalid("no IPsec policy is configured".to_owned()));
                 }
             }
+            "per-connection-classifier" => {
+                let read = more::per_connection_classifier(&value.to_string()).ok_or_else(invalid)?;
+                (m.more.pcc_fields, m.more.pcc_denominator, m.more.pcc_remainder) = read;
+                m.has(matcher::PCC, not);
+            }
+            "nth" => {
+                let read = more::nth(&value.to_string()).ok_or_else(invalid)?;
+                (m.more.nth_every, m.more.nth_packet) = read;
+                m.has(matcher::NTH, not);
+            }
+            "random" => {
+                m.more.random = small(value).ok_or_else(invalid)?;
+                m.has(matcher::RANDOM, not);
+            }
+            "tcp-mss" => {
+                (m.more.mss_from, m.more.mss_to) = range(value).ok_or_else(invalid)?;
+                m.has(matcher::TCP_MSS, not);
+            }
+            "time" => {
+                more::time(&value.to_string(), &mut m.more).ok_or_else(invalid)?;
+                m.has(matcher::TIME, not);
+            }
+            "ipv4-options" => {
+                let (bits, is_there) = more::options(&value.to_string()).ok_or_else(invalid)?;
+                (m.more.option, m.more.option_is_there) = (bits, is_there.into());
+                m.has(matcher::OPTIONS, not);
+            }
+            "headers" => {
+                let (bits, exact) = more::headers(&value.to_string()).ok_or_else(invalid)?;
+                (m.more.headers, m.more.headers_exact) = (bits, exact.into());
+                m.has(matcher::HEADERS, not);
+            }
+            "priority" => {
+                m.more.priority = small(value).ok_or_else(invalid)?;
+                m.has(matcher::PRIORITY, not);
+            }
+            "ingress-priority" => {
+                m.more.ingress_priority = small(value).ok_or_else(invalid)?;
+                m.has(matcher::INGRESS_PRIORITY, not);
+            }
+            "connection-bytes" => {
+                let read = more::volume(&value.to_string()).ok_or_else(invalid)?;
+                (m.volume.bytes_from, m.volume.bytes_to) = read;
+                m.has(matcher::CONNECTION_BYTES, not);
+            }
+            "connection-rate" => {
+                let read = more::volume(&value.to_string()).ok_or_else(invalid)?;
+                (m.volume.rate_from, m.volume.rate_to) = read;
+                m.has(matcher::CONNECTION_RATE, not);
+            }
+            "psd" => {
+                more::psd(&value.to_string(), &mut m.volume).ok_or_else(invalid)?;
+                m.has(matcher::PSD, not);
+            }
+            "content" => {
+                let content = value.to_string().into_bytes();
+                if content.len() > CONTENT_BYTES {
+                    return Err(Fault::Gap(format!("content of more than {CONTENT_BYTES} bytes")));
+                }
+                m.content = content;
+                m.has(matcher::CONTENT, not);
+            }
+            // No client of a hotspot, no connection of a helper is there.
+            "hotspot" | "connection-type" => m.has(matcher::NEVER, not),
             "in-bridge-port" | "in-bridge-port-list" | "out-bridge-port" | "out-bridge-port-list" => {
                 return Err(Fault::Gap(format!(
                     "{name} (no bridge is built yet, so no port of one is known)"
@@ -324,7 +390,7 @@ fn hops(text: &str) -> Option<Is<Range<u8>>> {
 }
 
 /// `10`, `10k`.
-fn count(text: &str) -> Option<u64> {
+pub fn count(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(['k', 'M', 'G']);
     let factor = match text.strip_prefix(digits)? {
         "" => 1,
@@ -337,7 +403,7 @@ fn count(text: &str) -> Option<u64> {
 }
 
 /// `1s`, `5m`, `10`: milliseconds.
-fn time_ms(text: &str) -> Option<u64> {
+pub fn time_ms(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit_ms = match text.strip_prefix(digits)? {
         "" | "s" => 1_000,

@@ -5,6 +5,7 @@ mod chains;
 mod interfaces;
 mod lists;
 mod matches;
+mod more;
 pub mod rule;
 mod views;
 

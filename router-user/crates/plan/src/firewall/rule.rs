@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use router_common::maps::image::Nat;
+pub use router_common::maps::image::{More, Nat, Volume};
 
 /// The rules and address lists of both families.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,6 +109,20 @@ pub struct Matches {
     pub connection_limit: Option<Is<ConnectionLimit>>,
     pub dst_limit: Option<Is<DstLimit>>,
     pub limit: Option<Is<Limit>>,
+    /// Which of the rarer matchers there are, and which are negated: bits of `router_common::maps::image::matcher`.
+    pub present: u32,
+    pub negated: u32,
+    pub more: More,
+    pub volume: Volume,
+    pub content: Vec<u8>,
+}
+
+impl Matches {
+    /// Notes one of the rarer matchers.
+    pub fn has(&mut self, bit: u32, not: bool) {
+        self.present |= bit;
+        self.negated |= if not { bit } else { 0 };
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

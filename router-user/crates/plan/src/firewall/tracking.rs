@@ -37,10 +37,12 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
     let cell = |index: u32| rules.cells.get(index as usize);
     let all = || rules.rules.iter().filter_map(|rule| cell(rule.cell)).map(Rule::of);
     let fasttracks = all().any(|rule| rule.action == action::FASTTRACK);
-    let asks_lists = all()
-        .filter_map(|rule| cell(rule.matchers))
-        .map(Matchers::of)
-        .any(|matchers| matchers.present & (matcher::SRC_LIST | matcher::DST_LIST) != 0);
+    let asks = |bit: u32| {
+        all()
+            .filter_map(|rule| cell(rule.matchers))
+            .map(Matchers::of)
+            .any(|matchers| matchers.present & bit != 0)
+    };
     let root = |family: usize, of: usize| {
         let roots = cell(HEADER).and_then(|top| cell(word(top, family as u32) + 1));
         roots.map_or(0, |roots| word(roots, of as u32))
@@ -63,7 +65,10 @@ pub fn compile(tree: &Tree, rules: &RuleImage) -> Result<flow::Tracking, Errors>
         (tracking::LIBERAL, view.liberal),
         (tracking::FASTTRACK, fasttracks),
         (tracking::NO_TYPES, !asks_types),
-        (tracking::NO_LISTS, !asks_lists),
+        (tracking::NO_LISTS, !asks(matcher::SRC_LIST | matcher::DST_LIST)),
+        (tracking::MSS, asks(matcher::TCP_MSS)),
+        (tracking::OPTIONS, asks(matcher::OPTIONS | matcher::HEADERS)),
+        (tracking::PAYLOAD, asks(matcher::CONTENT)),
         (tracking::SHIELD4, shield4),
         (tracking::SHIELD6, shield6),
     ] {

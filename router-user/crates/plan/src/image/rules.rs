@@ -341,6 +341,20 @@ impl Family<'_> {
                 _ => (matchers.dst_list, matchers.dst_list_bit) = (list.id, *place),
             }
         }
+        matchers.present |= rule.matches.present;
+        matchers.negated |= rule.matches.negated;
+        if matchers.present & matcher::OF_MORE != 0 {
+            matchers.more = self.cells.push(rule.matches.more.cell());
+        }
+        if matchers.present & matcher::OF_VOLUME != 0 {
+            matchers.volume = self.cells.push(rule.matches.volume.cell());
+        }
+        if matchers.present & matcher::CONTENT != 0 {
+            let ones = vec![u8::MAX; rule.matches.content.len()];
+            matchers.content = self.cells.push(content(&rule.matches.content));
+            self.cells.push(content(&ones));
+            matchers.content_bytes = rule.matches.content.len() as u32;
+        }
         if let Some(limits) = limits(&rule.matches, &mut matchers) {
             matchers.limits = self.cells.push(limits.cell());
         }
@@ -477,6 +491,15 @@ fn matchers(matches: &Matches) -> Matchers {
     if let Some(Is { not, value }) = matches.src_mac {
         present(&mut cell, matcher::SRC_MAC, not);
         cell.src_mac = value;
+    }
+    cell
+}
+
+/// Bytes as a cell, with zeros behind them.
+fn content(bytes: &[u8]) -> Cell {
+    let mut cell = Cell::default();
+    for (word, bytes) in cell.iter_mut().zip(bytes.chunks(8)) {
+        *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
     }
     cell
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use router_common::facts::{Facts, fragment};
+use router_common::facts::{Facts, fragment, header};
 use router_common::maps::image::{
-    Cell, Limits, RULES_MAX, Record, Rule as RuleCell, action, chain, limit_key,
+    Cell, Limits, RULES_MAX, Record, Rule as RuleCell, action, chain, limit_key, matcher,
 };
 use router_common::rules::rows::{self, halves};
 use router_common::rules::walk::{self, flag, verdict};
@@ -199,7 +199,66 @@ fn matches(r: &mut Random, v6: bool, lists: usize) -> Matches {
             let limit = limit(r);
             r.is(limit)
         }),
+        ..rare(r)
     }
+}
+
+/// Some rules with one or two of the rarer matchers.
+fn rare(r: &mut Random) -> Matches {
+    let mut m = Matches::default();
+    if !r.one_in(4) {
+        return m;
+    }
+    for _ in 0..2 {
+        let bits = [
+            matcher::TCP_MSS,
+            matcher::PCC,
+            matcher::NTH,
+            matcher::RANDOM,
+            matcher::TIME,
+            matcher::OPTIONS,
+            matcher::HEADERS,
+            matcher::PRIORITY,
+            matcher::INGRESS_PRIORITY,
+            matcher::CONNECTION_BYTES,
+            matcher::CONNECTION_RATE,
+            matcher::PSD,
+            matcher::CONTENT,
+            matcher::NEVER,
+        ];
+        let not = r.one_in(2);
+        m.has(bits[r.below(bits.len() as u64) as usize], not);
+    }
+    let denominator = 1 + r.below(4) as u32;
+    m.more = More {
+        pcc_denominator: denominator,
+        pcc_remainder: r.below(denominator.into()) as u32,
+        nth_every: denominator,
+        nth_packet: 1 + r.below(denominator.into()) as u32,
+        time_from_s: r.below(86_400) as u32,
+        time_to_s: r.below(86_400) as u32,
+        mss_from: r.below(1000) as u16,
+        mss_to: 1000 + r.below(1000) as u16,
+        pcc_fields: r.below(16) as u8,
+        random: r.below(100) as u8,
+        days: r.next() as u8 & 0x7f,
+        option: 1 << r.below(3),
+        option_is_there: r.below(2) as u8,
+        headers: 1 << r.below(8),
+        headers_exact: r.below(2) as u8,
+        priority: r.below(2) as u8,
+        ingress_priority: r.below(2) as u8,
+        ..More::default()
+    };
+    m.volume = Volume {
+        bytes_from: r.below(500),
+        bytes_to: 500 + r.below(500),
+        rate_from: r.below(500),
+        rate_to: 500 + r.below(500),
+        ..Volume::default()
+    };
+    m.content = vec![7; 1 + r.below(64) as usize];
+    m
 }
 
 /// Rules in all built-in chains and some of one's own; jumps go to later chains only.
@@ -217,7 +276,7 @@ fn rules(r: &mut Random, v6: bool, count: u64, menu: u8) -> Rules {
     let mut all = vec![Chain::default(); chains];
     for item in 0..count {
         let place = r.below(chains as u64) as usize;
-        let action = match r.below(14) {
+        let action = match r.below(16) {
             0 | 1 => Action::Accept,
             2 => Action::Drop,
             3 => Action::Reject(r.below(9) as u8),
@@ -233,6 +292,7 @@ fn rules(r: &mut Random, v6: bool, count: u64, menu: u8) -> Rules {
             11 => [Action::MarkConnection, Action::MarkPacket, Action::MarkRouting][r.below(3) as usize](
                 r.below(3) as u32,
             ),
+            12 => changing(r),
             _ => Action::Passthrough,
         };
         let rule = Rule {
@@ -246,6 +306,22 @@ fn rules(r: &mut Random, v6: bool, count: u64, menu: u8) -> Rules {
         all[place].rules.push(Arc::new(rule));
     }
     Rules { chains: all, lists }
+}
+
+/// An action that changes the packet.
+fn changing(r: &mut Random) -> Action {
+    let number = r.below(6) as u8;
+    match r.below(8) {
+        0 => Action::ChangeDscp(number),
+        1 => Action::ChangeTtl([Hops::Set, Hops::Increment, Hops::Decrement][r.below(3) as usize](number)),
+        2 => Action::ClearDf,
+        3 => Action::ChangeMss(r.one_in(2).then_some(1000)),
+        4 => Action::SetPriority(Priority::Number(number & 1)),
+        5 => Action::SetPriority(
+            [Priority::Dscp, Priority::DscpHigh3Bits, Priority::Ingress][r.below(3) as usize],
+        ),
+        _ => Action::StripOptions,
+    }
 }
 
 fn bytes(v6: bool, address: u128) -> [u8; 16] {
@@ -287,6 +363,10 @@ fn packet(r: &mut Random, v6: bool) -> Facts {
         routing_mark: r.below(3) as u32,
         src_type: r.below(5) as u8,
         dst_type: r.below(5) as u8,
+        tcp_mss: [0, 900, 1500][r.below(3) as usize],
+        options: r.below(8) as u8,
+        headers: if r.one_in(2) { header::PROTO } else { r.next() as u8 },
+        priority: r.below(2) as u8,
         ..Facts::default()
     }
 }
@@ -299,6 +379,8 @@ enum Deed {
     Limit(u64),
     DstLimit(u64),
     ConnectionLimit(u64),
+    Nth(u64),
+    Scan(u64),
     Add(u32),
 }
 
@@ -312,7 +394,8 @@ struct World {
 
 impl World {
     fn answer(&self, deed: &Deed) -> bool {
-        let (Deed::Limit(key) | Deed::DstLimit(key) | Deed::ConnectionLimit(key)) = deed else {
+        let (Deed::Limit(key) | Deed::DstLimit(key) | Deed::ConnectionLimit(key) | Deed::Scan(key)) = deed
+        else {
             return false;
         };
         Random(*key ^ self.salt).one_in(2)
@@ -343,6 +426,28 @@ impl Hooks for World {
     }
     fn connection_limit(&mut self, rule: &RuleCell, _: &Limits, _: &Facts) -> bool {
         self.ask(Deed::ConnectionLimit(rule.key))
+    }
+    fn nth(&mut self, rule: &RuleCell, more: &More) -> bool {
+        self.deeds.push(Deed::Nth(rule.key));
+        Random(rule.key ^ self.salt).next() as u32 % more.nth_every + 1 == more.nth_packet
+    }
+    fn random(&mut self) -> u32 {
+        Random(self.salt).next() as u32 % 100
+    }
+    fn second_of_week(&mut self) -> u32 {
+        Random(self.salt).next() as u32 % (7 * 86_400)
+    }
+    fn connection_bytes(&mut self, volume: &Volume, _: &Facts) -> bool {
+        (volume.bytes_from..=volume.bytes_to).contains(&(Random(self.salt).next() % 1000))
+    }
+    fn connection_rate(&mut self, volume: &Volume, _: &Facts) -> bool {
+        (volume.rate_from..=volume.rate_to).contains(&(Random(self.salt ^ 1).next() % 1000))
+    }
+    fn scans(&mut self, rule: &RuleCell, _: &Volume, _: &Facts) -> bool {
+        self.ask(Deed::Scan(rule.key))
+    }
+    fn has_content(&mut self, _: u32, bytes: u32) -> bool {
+        Random(self.salt ^ u64::from(bytes)).one_in(2)
     }
     fn is_listed(&mut self, list: u32, address: &[u8; 16], _: u8) -> bool {
         is_listed(list, address)
@@ -413,9 +518,50 @@ fn matches_packet(lists: &[AddressList], rule: &Rule, facts: &Facts, world: &mut
         && holds(&m.src_mac, |mac| mac == facts.src_mac)
         && holds(&m.src_list, |list| in_list(&lists[list], facts, &facts.src))
         && holds(&m.dst_list, |list| in_list(&lists[list], facts, &facts.dst))
+        && rarer(m, facts, world, rule)
         && holds(&m.connection_limit, |_| world.ask(Deed::ConnectionLimit(key)))
         && holds(&m.dst_limit, |_| world.ask(Deed::DstLimit(key)))
         && holds(&m.limit, |_| world.ask(Deed::Limit(key)))
+}
+
+/// The rarer matchers, one after the other in the order in which a rule asks them.
+fn rarer(m: &Matches, facts: &Facts, world: &mut World, rule: &Rule) -> bool {
+    let cell = RuleCell { key: rule.key.number(), ..RuleCell::default() };
+    let (more, volume) = (&m.more, &m.volume);
+    let mut all = true;
+    let mut ask = |world: &mut World, bit: u32, holds: &mut dyn FnMut(&mut World) -> bool| {
+        if all && m.present & bit != 0 {
+            all = holds(world) != (m.negated & bit != 0);
+        }
+    };
+    ask(world, matcher::NEVER, &mut |_| false);
+    ask(world, matcher::TCP_MSS, &mut |_| {
+        facts.tcp_mss != 0 && (more.mss_from..=more.mss_to).contains(&facts.tcp_mss)
+    });
+    ask(world, matcher::PCC, &mut |_| {
+        // A share of what the same fields give.
+        router_common::rules::matcher::pcc(facts, more) == more.pcc_remainder
+    });
+    ask(world, matcher::OPTIONS, &mut |_| (facts.options & more.option != 0) == (more.option_is_there != 0));
+    ask(world, matcher::HEADERS, &mut |_| match more.headers_exact {
+        0 => facts.headers & more.headers == more.headers,
+        _ => facts.headers == more.headers,
+    });
+    ask(world, matcher::PRIORITY, &mut |_| facts.priority == more.priority);
+    ask(world, matcher::INGRESS_PRIORITY, &mut |_| more.ingress_priority == 0);
+    ask(world, matcher::TIME, &mut |world| {
+        let now = world.second_of_week();
+        let (from, to, second) = (more.time_from_s, more.time_to_s, now % 86_400);
+        let inside = if from <= to { from <= second && second <= to } else { second >= from || second <= to };
+        more.days & 1 << (now / 86_400) != 0 && inside
+    });
+    ask(world, matcher::RANDOM, &mut |world| world.random() < more.random.into());
+    ask(world, matcher::NTH, &mut |world| world.nth(&cell, more));
+    ask(world, matcher::CONTENT, &mut |world| world.has_content(0, m.content.len() as u32));
+    ask(world, matcher::CONNECTION_BYTES, &mut |world| world.connection_bytes(volume, facts));
+    ask(world, matcher::CONNECTION_RATE, &mut |world| world.connection_rate(volume, facts));
+    ask(world, matcher::PSD, &mut |world| world.scans(&cell, volume, facts));
+    all
 }
 
 /// What a rule says in the end: verdict number and the rule.
@@ -441,22 +587,35 @@ fn interpret(rules: &Rules, number: usize, facts: &mut Facts, world: &mut World)
                 None => continue,
             },
             Action::Return => return None,
-            Action::MarkConnection(mark) | Action::MarkPacket(mark) | Action::MarkRouting(mark) => {
-                match rule.action {
-                    Action::MarkConnection(_) => facts.connection_mark = *mark,
-                    Action::MarkPacket(_) => facts.packet_mark = *mark,
-                    _ => facts.routing_mark = *mark,
+            Action::AddSrc(list, _) | Action::AddDst(list, _) => {
+                world.deeds.push(Deed::Add(*list));
+                continue;
+            }
+            Action::Jump(None) | Action::Passthrough | Action::Fasttrack => continue,
+            change => {
+                match *change {
+                    Action::MarkConnection(mark) => facts.connection_mark = mark,
+                    Action::MarkPacket(mark) => facts.packet_mark = mark,
+                    Action::MarkRouting(mark) => facts.routing_mark = mark,
+                    Action::ChangeDscp(dscp) => facts.dscp = dscp,
+                    Action::ChangeTtl(Hops::Set(number)) => facts.ttl = number,
+                    Action::ChangeTtl(Hops::Increment(number)) => {
+                        facts.ttl = facts.ttl.saturating_add(number)
+                    }
+                    Action::ChangeTtl(Hops::Decrement(number)) => {
+                        facts.ttl = facts.ttl.saturating_sub(number)
+                    }
+                    Action::SetPriority(Priority::Number(number)) => facts.priority = number,
+                    Action::SetPriority(Priority::Dscp) => facts.priority = facts.dscp,
+                    Action::SetPriority(Priority::DscpHigh3Bits) => facts.priority = facts.dscp >> 3,
+                    Action::SetPriority(Priority::Ingress) => facts.priority = 0,
+                    _ => {}
                 }
                 if !rule.last {
                     continue;
                 }
                 verdict::ACCEPT
             }
-            Action::AddSrc(list, _) | Action::AddDst(list, _) => {
-                world.deeds.push(Deed::Add(*list));
-                continue;
-            }
-            Action::Jump(None) | Action::Passthrough | Action::Fasttrack => continue,
         };
         return Some((said, Some(rule.key)));
     }
