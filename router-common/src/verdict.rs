@@ -111,6 +111,8 @@ numbered! {
         RejectSourceRouting = 91, "reject-err-src-routing-header";
         RejectHeadersTooLong = 92, "reject-headers-too-long";
         RejectSourcePolicy = 93, "reject-source-address-failed-policy";
+        /// `action=tarpit`: the connection is accepted in the host's name, and nothing is let through.
+        Tarpit = 94, "tarpit";
     }
 }
 

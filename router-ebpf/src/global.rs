@@ -12,7 +12,7 @@ use crate::packet::Packet;
 use crate::pipeline::{State, finish};
 use crate::stage::emit::{self, Way};
 use crate::stage::{
-    edit, facts, fragment, icmp_error, inspect, masquerade, nat, related, reroute, route, source, tcp_reset,
+    edit, facts, fragment, icmp_error, inspect, masquerade, nat, related, reroute, route, source, tcp_answer,
     track, translate,
 };
 use crate::trace;
@@ -169,10 +169,10 @@ pub mod xdp {
     ; way
         xdp_send() = emit::send;
         xdp_send_translated() = emit::send_translated;
-        xdp_reset_prepare4() = tcp_reset::prepare4;
-        xdp_reset_prepare6() = tcp_reset::prepare6;
-        xdp_reset_make4() = tcp_reset::make4;
-        xdp_reset_make6() = tcp_reset::make6;
+        xdp_tcp_prepare4(reason) = tcp_answer::prepare4;
+        xdp_tcp_prepare6(reason) = tcp_answer::prepare6;
+        xdp_tcp_make4(reason) = tcp_answer::make4;
+        xdp_tcp_make6(reason) = tcp_answer::make6;
         xdp_icmp_prepare4(reason) = icmp_error::prepare4;
         xdp_icmp_prepare6(reason) = icmp_error::prepare6;
         xdp_icmp_make4(reason) = icmp_error::make4;
@@ -216,10 +216,10 @@ pub mod tc {
         tc_reroute() = reroute::find;
         tc_send() = emit::send;
         tc_send_translated() = emit::send_translated;
-        tc_reset_prepare4() = tcp_reset::prepare4;
-        tc_reset_prepare6() = tcp_reset::prepare6;
-        tc_reset_make4() = tcp_reset::make4;
-        tc_reset_make6() = tcp_reset::make6;
+        tc_tcp_prepare4(reason) = tcp_answer::prepare4;
+        tc_tcp_prepare6(reason) = tcp_answer::prepare6;
+        tc_tcp_make4(reason) = tcp_answer::make4;
+        tc_tcp_make6(reason) = tcp_answer::make6;
         tc_icmp_prepare4(reason) = icmp_error::prepare4;
         tc_icmp_prepare6(reason) = icmp_error::prepare6;
         tc_icmp_make4(reason) = icmp_error::make4;

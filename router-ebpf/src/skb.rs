@@ -27,7 +27,7 @@ use crate::maps::{self, OUTPUT, SLOW_TC};
 use crate::packet::{Packet, Untouched};
 use crate::pipeline::State;
 use crate::stage::emit::Way;
-use crate::stage::icmp_error::TCP_RESET;
+use crate::stage::tcp_answer;
 
 #[derive(Clone, Copy)]
 pub struct SkbPacket {
@@ -391,8 +391,8 @@ impl Packet for SkbPacket {
     #[inline(always)]
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
-            4 if reason == TCP_RESET => global::tc_reset_prepare4(self.skb, s, way),
-            _ if reason == TCP_RESET => global::tc_reset_prepare6(self.skb, s, way),
+            4 if tcp_answer::answers(reason) => global::tc_tcp_prepare4(self.skb, s, way, reason),
+            _ if tcp_answer::answers(reason) => global::tc_tcp_prepare6(self.skb, s, way, reason),
             4 => global::tc_icmp_prepare4(self.skb, s, way, reason),
             _ => global::tc_icmp_prepare6(self.skb, s, way, reason),
         }
@@ -401,8 +401,8 @@ impl Packet for SkbPacket {
     #[inline(always)]
     fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
-            4 if reason == TCP_RESET => global::tc_reset_make4(self.skb, s, way),
-            _ if reason == TCP_RESET => global::tc_reset_make6(self.skb, s, way),
+            4 if tcp_answer::answers(reason) => global::tc_tcp_make4(self.skb, s, way, reason),
+            _ if tcp_answer::answers(reason) => global::tc_tcp_make6(self.skb, s, way, reason),
             4 => global::tc_icmp_make4(self.skb, s, way, reason),
             _ => global::tc_icmp_make6(self.skb, s, way, reason),
         }

@@ -23,7 +23,7 @@ use crate::maps::{SLOW_XDP, TX_PORTS};
 use crate::packet::{Packet, Untouched};
 use crate::pipeline::State;
 use crate::stage::emit::Way;
-use crate::stage::icmp_error::TCP_RESET;
+use crate::stage::tcp_answer;
 
 #[derive(Clone, Copy)]
 pub struct XdpPacket {
@@ -330,8 +330,8 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn icmp_prepare(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
-            4 if reason == TCP_RESET => global::xdp_reset_prepare4(self.ctx, s, way),
-            _ if reason == TCP_RESET => global::xdp_reset_prepare6(self.ctx, s, way),
+            4 if tcp_answer::answers(reason) => global::xdp_tcp_prepare4(self.ctx, s, way, reason),
+            _ if tcp_answer::answers(reason) => global::xdp_tcp_prepare6(self.ctx, s, way, reason),
             4 => global::xdp_icmp_prepare4(self.ctx, s, way, reason),
             _ => global::xdp_icmp_prepare6(self.ctx, s, way, reason),
         }
@@ -340,8 +340,8 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn icmp_make(self, s: &mut State, way: &mut Way, reason: u32) -> u32 {
         match s.family {
-            4 if reason == TCP_RESET => global::xdp_reset_make4(self.ctx, s, way),
-            _ if reason == TCP_RESET => global::xdp_reset_make6(self.ctx, s, way),
+            4 if tcp_answer::answers(reason) => global::xdp_tcp_make4(self.ctx, s, way, reason),
+            _ if tcp_answer::answers(reason) => global::xdp_tcp_make6(self.ctx, s, way, reason),
             4 => global::xdp_icmp_make4(self.ctx, s, way, reason),
             _ => global::xdp_icmp_make6(self.ctx, s, way, reason),
         }

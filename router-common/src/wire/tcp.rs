@@ -1,4 +1,4 @@
-//! The TCP header of a segment that resets (RFC 9293, 3.1 and 3.10.7.1).
+//! The TCP header of a segment that answers one, without payload (RFC 9293, 3.1 and 3.10.7.1).
 
 use crate::csum;
 use crate::cursor::Wire;
@@ -18,29 +18,50 @@ pub struct Tcp([u8; 20]);
 // SAFETY: bytes only.
 unsafe impl Wire for Tcp {}
 
-/// What answers a segment: sequence and acknowledgment number, and the flags.
+/// What answers a segment: sequence and acknowledgment number, flags and window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reset {
+pub struct Answer {
     pub seq: u32,
     pub ack: u32,
     pub flags: u8,
+    pub window: u8,
 }
 
-impl Reset {
-    /// None where the segment resets itself. `l4_bytes` are those of the segment, header and payload.
+impl Answer {
+    /// A reset; None where the segment resets itself. `l4_bytes` are those of the segment, header and payload.
     #[inline(always)]
-    pub fn of(header: &[u8; 20], l4_bytes: u32) -> Option<Reset> {
+    pub fn reset(header: &[u8; 20], l4_bytes: u32) -> Option<Answer> {
         let [_, _, _, _, a, b, c, d, e, f, g, h, offset, flags, ..] = *header;
         if flags & RST != 0 {
             return None;
         }
         if flags & ACK != 0 {
-            return Some(Reset { seq: u32::from_be_bytes([e, f, g, h]), ack: 0, flags: RST });
+            return Some(Answer { seq: u32::from_be_bytes([e, f, g, h]), ack: 0, flags: RST, window: 0 });
         }
         // It acknowledges all that the segment occupies.
         let payload = l4_bytes.wrapping_sub(u32::from(offset >> 4) * 4);
         let occupied = payload + u32::from(flags & SYN != 0) + u32::from(flags & FIN != 0);
-        Some(Reset { seq: 0, ack: u32::from_be_bytes([a, b, c, d]).wrapping_add(occupied), flags: RST | ACK })
+        let ack = u32::from_be_bytes([a, b, c, d]).wrapping_add(occupied);
+        Some(Answer { seq: 0, ack, flags: RST | ACK, window: 0 })
+    }
+
+    /// Accepts a connection and lets nothing through, as the target TARPIT of xtables-addons: a window of a few bytes for
+    /// who opens, of none from then on. None where there is nothing to hold.
+    #[inline(always)]
+    pub fn tarpit(header: &[u8; 20]) -> Option<Answer> {
+        const OPEN: u8 = 5;
+        let [_, _, _, _, a, b, c, d, e, f, g, h, _, flags, ..] = *header;
+        let (syn, ack) = (flags & SYN != 0, flags & ACK != 0);
+        if flags & (RST | FIN) != 0 || !syn && !ack {
+            return None;
+        }
+        let seq = if ack { u32::from_be_bytes([e, f, g, h]) } else { 0 };
+        if syn && ack {
+            return Some(Answer { seq, ack: 0, flags: RST, window: 0 });
+        }
+        let window = if syn { OPEN } else { 0 };
+        let acknowledged = u32::from_be_bytes([a, b, c, d]).wrapping_add(syn.into());
+        Some(Answer { seq, ack: acknowledged, flags: flags & SYN | ACK, window })
     }
 }
 
@@ -48,9 +69,9 @@ impl Tcp {
     /// Writes the header. `ports` are source and destination as they stand in the header; `sum` adds up the
     /// pseudo-header in native word order. `unfinished`: whoever sends the segment finishes the checksum.
     #[inline(always)]
-    pub fn write(&mut self, ports: u32, reset: Reset, sum: u64, unfinished: bool) {
-        let fourth = u32::from_ne_bytes([5 << 4, reset.flags, 0, 0]);
-        let words = [ports, reset.seq.to_be(), reset.ack.to_be(), fourth];
+    pub fn write(&mut self, ports: u32, answer: Answer, sum: u64, unfinished: bool) {
+        let fourth = u32::from_ne_bytes([5 << 4, answer.flags, 0, answer.window]);
+        let words = [ports, answer.seq.to_be(), answer.ack.to_be(), fourth];
         let whole = sum + words.into_iter().map(u64::from).sum::<u64>();
         let [first, second, third, fourth] = words;
         store32::<0, 20>(&mut self.0, first);
@@ -74,6 +95,24 @@ mod tests {
     use etherparse::TcpHeader;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_tarpit_opens_and_then_holds() {
+        let segment = |flags: u8| {
+            let mut header = TcpHeader::new(4000, 80, 1000, 100);
+            (header.syn, header.ack) = (flags & SYN != 0, flags & ACK != 0);
+            (header.fin, header.rst) = (flags & FIN != 0, flags & RST != 0);
+            header.acknowledgment_number = 5000;
+            Answer::tarpit(header.to_bytes().as_slice().try_into().unwrap())
+        };
+        let answer = |seq, ack, flags, window| Some(Answer { seq, ack, flags, window });
+        assert_eq!(segment(SYN), answer(0, 1001, SYN | ACK, 5));
+        assert_eq!(segment(ACK), answer(5000, 1000, ACK, 0));
+        assert_eq!(segment(SYN | ACK), answer(5000, 0, RST, 0));
+        for silent in [0, FIN, FIN | ACK, RST, RST | ACK] {
+            assert_eq!(segment(silent), None, "{silent}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_reset_is_what_etherparse_writes(
@@ -84,7 +123,7 @@ mod tests {
             (segment.fin, segment.syn, segment.rst) = (flags & FIN != 0, flags & SYN != 0, flags & RST != 0);
             (segment.psh, segment.ack) = (flags & 8 != 0, flags & ACK != 0);
             let bytes: [u8; 20] = segment.to_bytes().as_slice().try_into().unwrap();
-            let reset = Reset::of(&bytes, 20 + payload);
+            let reset = Answer::reset(&bytes, 20 + payload);
             prop_assert_eq!(reset.is_none(), segment.rst);
             let Some(reset) = reset else { return Ok(()) };
             let mut expected = TcpHeader::new(destination, source, reset.seq, 0);

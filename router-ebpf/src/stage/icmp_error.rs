@@ -30,8 +30,6 @@ const TTL: u8 = 64;
 
 /// Marks an action among what [`make4`] gives.
 pub const ACTION: u32 = 1 << 31;
-/// Not an ICMP error at all, but made in the same way.
-pub const TCP_RESET: u32 = Reason::RejectTcpReset as u32;
 /// What [`prepare4`] gives: the kernel is to make the error; it can be made here.
 pub const KERNEL: u32 = 1;
 pub const READY: u32 = 2;

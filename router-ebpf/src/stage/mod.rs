@@ -18,7 +18,7 @@ pub mod route;
 pub mod rules;
 pub mod shield;
 pub mod source;
-pub mod tcp_reset;
+pub mod tcp_answer;
 pub mod track;
 pub mod translate;
 pub mod unfinished;

@@ -43,6 +43,7 @@ mod redirect;
 mod reject;
 mod src_mac_address;
 mod src_nat;
+mod tarpit;
 mod tcp_flags;
 mod tcp_mss;
 mod time;

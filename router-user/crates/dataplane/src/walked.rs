@@ -2,10 +2,11 @@
 
 use plan::firewall::{CHAINS, MENUS};
 use router_common::maps::image::{
-    Cell, HEADER, Nat, Record, Rule, action, header, nat_flag, nat_kind, root, rule_flag, word,
+    Cell, HEADER, Nat, REJECT_BASE, Record, Rule, action, header, nat_flag, nat_kind, root, rule_flag, word,
 };
 use router_common::maps::route::table;
 use router_common::maps::rule::PathKey;
+use router_common::verdict::Reason;
 use serde::{Deserialize, Serialize};
 
 use crate::{Count, Error, Inspector, image};
@@ -126,6 +127,7 @@ pub(crate) fn action_name(rule: &Rule, cells: &[Cell]) -> &'static str {
     match rule.action {
         action::ACCEPT => "accept",
         action::DROP => "drop",
+        action::REJECT if u16::from(rule.reject) + REJECT_BASE == Reason::Tarpit as u16 => "tarpit",
         action::REJECT => "reject",
         action::JUMP => "jump",
         action::RETURN => "return",

@@ -1,7 +1,8 @@
 //! The action of an item, and its parameters.
 
 use config::{Item, Value};
-use router_common::maps::image::{Nat, chain, nat_flag, nat_kind};
+use router_common::maps::image::{Nat, REJECT_BASE, chain, nat_flag, nat_kind};
+use router_common::verdict::Reason;
 
 use super::Marks;
 use super::matches::{Fault, addresses, range};
@@ -45,6 +46,12 @@ pub fn read(
             }
             let kind = REJECTS.iter().find(|(name, _)| *name == with).map(|(_, kind)| *kind);
             Action::Reject(kind.ok_or_else(|| Fault::Gap(format!("reject-with={with}")))?)
+        }
+ "tarpit" => {
+            if !matches.protocol.is_some_and(|is| !is.not && is.value == 6) {
+                return Err(Fault::Error("failure: tarpit can be used only if proto is tcp".to_owned()));
+            }
+            Action::Reject(TARPIT)
         }
         "jump" => Action::Jump(jump(&needed("jump-target")?)),
         "return" => Action::Return,
@@ -139,6 +146,9 @@ fn hops(text: &str) -> Option<Hops> {
         _ => None,
     }
 }
+
+/// `tarpit` as a way to reject.
+const TARPIT: u8 = (Reason::Tarpit as u16 - REJECT_BASE) as u8;
 
 /// `reject-with` -> the number of its reason, less `REJECT_BASE`.
 const REJECTS: &[(&str, u8)] = &[

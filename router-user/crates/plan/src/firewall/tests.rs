@@ -107,11 +107,11 @@ fn what_a_rule_names_and_nothing_has_is_a_gap() {
 #[test]
 fn what_is_not_built_is_a_gap_with_its_place() {
     let desired = plan(
-        "/ip firewall filter\nadd chain=forward tls-host=a.example action=drop\nadd chain=forward action=tarpit protocol=tcp\nadd chain=forward",
+        "/ip firewall filter\nadd chain=forward tls-host=a.example action=drop\nadd chain=forward routing-table=main\nadd chain=forward",
     );
     let gaps: Vec<_> = desired.gaps.iter().map(|gap| (gap.span.line, gap.what.as_str())).collect();
     // Three lines set the ports up, and one opens the menu.
-    assert_eq!(gaps, [(6, "tls-host"), (7, "action=tarpit")]);
+    assert_eq!(gaps, [(6, "tls-host"), (7, "routing-table")]);
     assert_eq!(forward(&desired.firewall.v4).len(), 1);
 }
 

@@ -1,9 +1,10 @@
-//! `reject-with=tcp-reset`: the segment itself becomes the reset, in the name of the host that it was sent to.
+//! `reject-with=tcp-reset` and `tarpit`: the segment itself becomes the answer, in the name of the host that it was sent to.
 
 use router_common::wire::eth::{self, Ethernet};
 use router_common::wire::ipv4::{self, Ipv4};
 use router_common::wire::ipv6::{self, Halves, Ipv6, words};
-use router_common::wire::tcp::{self, Reset, Tcp};
+use router_common::verdict::Reason;
+use router_common::wire::tcp::{self, Answer, Tcp};
 
 use crate::maps;
 use crate::packet::Packet;
@@ -14,12 +15,25 @@ use crate::stage::route::Fib;
 use crate::stage::unfinished::is_unfinished;
 
 const TTL: u8 = 64;
+const TARPIT: u32 = Reason::Tarpit as u32;
+
+/// Whether a packet that is dropped under the reason of that number is answered with a segment.
+#[inline(always)]
+pub const fn answers(reason: u32) -> bool {
+    reason == Reason::RejectTcpReset as u32 || reason == TARPIT
+}
+
+/// What answers the segment; None: nothing does.
+#[inline(always)]
+fn answer(segment: &[u8; 20], l4_bytes: u32, reason: u32) -> Option<Answer> {
+    if reason == TARPIT { Answer::tarpit(segment) } else { Answer::reset(segment, l4_bytes) }
+}
 
 /// The segment's header at an offset, in the memory that quotes have elsewhere: there is no room for it on the stack.
 #[inline(always)]
 fn segment<P: Packet>(packet: P, at: u32) -> Option<&'static [u8; 20]> {
     let place = (&raw mut maps::scratch(P::SCRATCH)?.quote).cast::<[u8; 20]>();
-    // SAFETY: that memory has more than twenty bytes, and nothing else refers to it while a reset is made.
+    // SAFETY: that memory has more than twenty bytes, and nothing else refers to it while an answer is made.
     unsafe {
         packet.load_into(at, place.cast(), 20)?;
         Some(&*place)
@@ -35,14 +49,14 @@ fn swapped(header: &[u8; 20]) -> u32 {
 
 /// Whether there is a segment to answer and a way back to its sender. As `icmp_error::prepare4`.
 #[inline(always)]
-pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
+pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
     let done = (|| {
         let header = packet.load::<20>(s.l2_bytes)?;
         let [first, _, _, _, _, _, high, low, _, protocol, _, _, a, b, c, d, e, f, g, h] = header;
         if first != 0x45 || u16::from_be_bytes([high, low]) & 0x3fff != 0 || protocol != tcp::PROTOCOL {
             return None;
         }
-        Reset::of(segment(packet, s.l2_bytes + ipv4::HEADER_BYTES)?, 0)?;
+        answer(segment(packet, s.l2_bytes + ipv4::HEADER_BYTES)?, 0, reason)?;
         way_back(packet, s, way, Fib::ipv4::<P>(s.ingress, [e, f, g, h], [a, b, c, d]).ok()?)
     })();
     done.unwrap_or(0)
@@ -50,13 +64,13 @@ pub fn prepare4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
 
 /// As [`prepare4`].
 #[inline(always)]
-pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
+pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
     let done = (|| {
         let [_, _, _, _, _, _, next_header, _] = packet.load::<8>(s.l2_bytes)?;
         if next_header != tcp::PROTOCOL {
             return None;
         }
-        Reset::of(segment(packet, s.l2_bytes + ipv6::HEADER_BYTES)?, 0)?;
+        answer(segment(packet, s.l2_bytes + ipv6::HEADER_BYTES)?, 0, reason)?;
         let source = packet.load_address(s.l2_bytes + 8)?;
         let destination = packet.load_address(s.l2_bytes + 24)?;
         way_back(packet, s, way, Fib::ipv6::<P>(s.ingress, destination, source).ok()?)
@@ -64,9 +78,9 @@ pub fn prepare6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
     done.unwrap_or(0)
 }
 
-/// Turns the frame into the reset and sends it.
+/// Turns the frame into the answer and sends it.
 #[inline(always)]
-pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
+pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
     let done = (|| {
         let [a, b, c, d, e, f, g, h] = packet.load::<8>(s.l2_bytes + 12)?;
         let (source, destination) = ([a, b, c, d], [e, f, g, h]);
@@ -74,7 +88,7 @@ pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
         let l4_bytes = s.length.wrapping_sub(ipv4::HEADER_BYTES);
         let at = s.l2_bytes + ipv4::HEADER_BYTES;
         let segment = segment(packet, at)?;
-        let reset = Reset::of(segment, l4_bytes)?;
+        let answer = answer(segment, l4_bytes, reason)?;
         let unfinished = !P::XDP && is_unfinished(packet, at, tcp::PROTOCOL, addresses, l4_bytes);
         let length = ipv4::HEADER_BYTES + tcp::HEADER_BYTES;
         packet.make_room(s.l2_bytes, 0, length)?;
@@ -84,7 +98,7 @@ pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
             link_header::<P>(cursor.take::<Ethernet>().ok()?, eth::IPV4)?;
         }
         cursor.take::<Ipv4>().ok()?.write(length as u16, 0, TTL, tcp::PROTOCOL, destination, source);
-        cursor.take::<Tcp>().ok()?.write(swapped(segment), reset, addresses + tcp::pseudo(), unfinished);
+        cursor.take::<Tcp>().ok()?.write(swapped(segment), answer, addresses + tcp::pseudo(), unfinished);
         Some(send(packet, s, way, length))
     })();
     done.unwrap_or(0)
@@ -92,7 +106,7 @@ pub fn make4<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
 
 /// As [`make4`].
 #[inline(always)]
-pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
+pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way, reason: u32) -> u32 {
     let done = (|| {
         let source = packet.load_address(s.l2_bytes + 8)?;
         let destination = packet.load_address(s.l2_bytes + 24)?;
@@ -100,7 +114,7 @@ pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
         let l4_bytes = s.length.wrapping_sub(ipv6::HEADER_BYTES);
         let at = s.l2_bytes + ipv6::HEADER_BYTES;
         let segment = segment(packet, at)?;
-        let reset = Reset::of(segment, l4_bytes)?;
+        let answer = answer(segment, l4_bytes, reason)?;
         let unfinished = !P::XDP && is_unfinished(packet, at, tcp::PROTOCOL, addresses, l4_bytes);
         let length = ipv6::HEADER_BYTES + tcp::HEADER_BYTES;
         packet.make_room(s.l2_bytes, 0, length)?;
@@ -111,7 +125,7 @@ pub fn make6<P: Packet>(packet: P, s: &mut State, way: &mut Way) -> u32 {
         }
         let header = cursor.take::<Ipv6>().ok()?;
         header.write(tcp::HEADER_BYTES as u16, tcp::PROTOCOL, TTL, destination, source);
-        cursor.take::<Tcp>().ok()?.write(swapped(segment), reset, addresses + tcp::pseudo(), unfinished);
+        cursor.take::<Tcp>().ok()?.write(swapped(segment), answer, addresses + tcp::pseudo(), unfinished);
         Some(send(packet, s, way, length))
     })();
     done.unwrap_or(0)
