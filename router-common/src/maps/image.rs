@@ -175,6 +175,8 @@ pub mod action {
     /// [`super::Rule::target`] is the priority or one of [`super::priority`].
     pub const SET_PRIORITY: u8 = 18;
     pub const STRIP_OPTIONS: u8 = 19;
+    /// [`super::Rule::target`] is the cell of a [`super::Nat`] with the gateway.
+    pub const ROUTE: u8 = 20;
 }
 
 /// What `new-ttl` and `new-hop-limit` do.

@@ -58,7 +58,8 @@ pub struct Walk {
     pub mss: u32,
     /// With [`edit::PRIORITY`].
     pub priority: u32,
-    pub reserved: u32,
+    /// With [`edit::ROUTE`]: the cell of the gateway.
+    pub gateway: u32,
 }
 crate::assert_size!(Walk, 352);
 
@@ -71,6 +72,8 @@ pub mod edit {
     pub const OPTIONS: u32 = 1 << 4;
     /// Of the host's packet, not of a header.
     pub const PRIORITY: u32 = 1 << 5;
+    /// Of its way.
+    pub const ROUTE: u32 = 1 << 6;
     /// Those that change the packet's bytes.
     pub const HEADERS: u32 = DSCP | TTL | DF | MSS | OPTIONS;
 }
@@ -104,7 +107,7 @@ impl Default for Walk {
             edits: 0,
             mss: 0,
             priority: 0,
-            reserved: 0,
+            gateway: 0,
         }
     }
 }
@@ -358,7 +361,7 @@ pub fn changes(facts: &mut Facts, walk: &mut Walk, rule: &Rule) -> bool {
         }
         action::MARK_PACKET => mark(walk, &mut facts.packet_mark, rule.target, dimension::PACKET_MARK),
         action::MARK_ROUTING => mark(walk, &mut facts.routing_mark, rule.target, dimension::ROUTING_MARK),
-        action::CHANGE_DSCP..=action::STRIP_OPTIONS => edit(facts, walk, rule),
+        action::CHANGE_DSCP..=action::ROUTE => edit(facts, walk, rule),
         _ => return false,
     }
     true
@@ -412,6 +415,10 @@ fn edit(facts: &mut Facts, walk: &mut Walk, rule: &Rule) {
             };
             facts.priority = walk.priority as u8;
             edit::PRIORITY
+        }
+        action::ROUTE => {
+            walk.gateway = target;
+            edit::ROUTE
         }
         _ => edit::OPTIONS,
     };

@@ -358,7 +358,13 @@ fn source<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
 /// The next hop of where the packet now goes to.
 #[inline(always)]
 fn destined<P: Packet>(packet: P, s: &mut State) -> Result<&'static mut NextHop, Exit> {
-    let (high, low) = halves(&scratch(s)?.work.leaves.dst);
+    let (mut high, mut low) = halves(&scratch(s)?.work.leaves.dst);
+    let walk = walk(s)?;
+    if walk.edits & edit::ROUTE != 0
+        && let Some(gateway) = rules::gateway(walk, s.now.generation)
+    {
+        (high, low) = gateway;
+    }
     // Where the route is remembered already, nobody else notes it.
     s.destination = [high, low];
     if s.family == 4 {

@@ -12,7 +12,7 @@ use router_common::facts::Facts;
 use router_common::hash;
 use router_common::maps::event::{Event, HEAD_BYTES};
 use router_common::maps::flow::status;
-use router_common::maps::image::{Cell, Limits, More, Record, Rule, Volume, limit_key};
+use router_common::maps::image::{Cell, Limits, More, Nat, Record, Rule, Volume, limit_key};
 use router_common::maps::rule::{
     ConnectionRate, FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, PAYLOAD_BYTES, RuleScratch, SCAN_PORTS,
     ScanKey,
@@ -22,6 +22,7 @@ use router_common::rules::tree::{self, Tree};
 use router_common::rules::walk::{self, flag, verdict};
 use router_common::rules::{Cells, Hooks, Walk, content, limit, matcher, rows};
 use router_common::verdict::Stage;
+use router_common::wire::ipv6::{Halves, halves};
 
 use crate::maps::{self, Images};
 use crate::stage::connection_limit::connection_limit_met;
@@ -47,6 +48,13 @@ pub fn begin(scratch: u32) {
 #[inline(always)]
 pub fn run(scratch: u32, generation: u32, chain: u32) -> u32 {
     rules_walk(scratch, generation, chain)
+}
+
+/// Where `action=route` sends the packet.
+#[inline(always)]
+pub fn gateway(walk: &Walk, generation: u32) -> Option<Halves> {
+    let image = Image::of(generation)?;
+    Some(halves(&Nat::of(image.cell(walk.gateway)?).from))
 }
 
 #[derive(Clone, Copy)]

@@ -41,6 +41,7 @@ mod psd;
 mod random;
 mod redirect;
 mod reject;
+mod route;
 mod src_mac_address;
 mod src_nat;
 mod tarpit;

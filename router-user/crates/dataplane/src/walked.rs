@@ -145,6 +145,7 @@ pub(crate) fn action_name(rule: &Rule, cells: &[Cell]) -> &'static str {
         action::CHANGE_MSS => "change-mss",
         action::SET_PRIORITY => "set-priority",
         action::STRIP_OPTIONS => "strip-ipv4-options",
+        action::ROUTE => "route",
         _ => match nat(rule, cells).map(|nat| nat.kind) {
             Some(nat_kind::ACCEPT) => "accept",
             Some(nat_kind::MASQUERADE) => "masquerade",

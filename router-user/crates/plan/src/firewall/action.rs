@@ -95,6 +95,15 @@ pub fn read(
         }
         "clear-df" => Action::ClearDf,
         "strip-ipv4-options" => Action::StripOptions,
+ "route" => {
+            if place.number.is_some_and(|number| number != chain::MANGLE_PREROUTING) {
+                return Err(Fault::Error("failure: route action must be in prerouting chain".to_owned()));
+            }
+            let value = item.value("route-dst").ok_or_else(|| missing("route-dst"))?;
+            let (from, _) = addresses(value, place.v6)
+                .ok_or_else(|| Fault::Error("invalid value for argument route-dst".to_owned()))?;
+            Action::Route(Box::new(Nat { from: bytes(from, place.v6), ..Nat::default() }))
+        }
         "change-mss" => {
             let is_tcp = matches.protocol.is_some_and(|is| !is.not && is.value == 6);
             if !is_tcp {

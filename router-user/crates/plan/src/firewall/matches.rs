@@ -63,6 +63,7 @@ pub const ACTIONS: &[&str] = &[
     "passthrough",
     "randomise-ports",
     "reject-with",
+    "route-dst",
     "same-not-by-dst",
     "to-address",
     "to-addresses",

@@ -188,6 +188,8 @@ pub enum Action {
     ChangeMss(Option<u16>),
     SetPriority(Priority),
     StripOptions,
+    /// To that gateway, whatever the route says.
+    Route(Box<Nat>),
 }
 
 /// `new-ttl`, `new-hop-limit`.

@@ -66,7 +66,7 @@ pub fn views() -> Vec<(&'static str, Vec<&'static str>)> {
         ("ip/firewall/filter", all(&[RULE, MATCHERS, CONNECTION, V4, &["reject-with"]])),
         ("ip/firewall/nat", all(&[RULE, MATCHERS, CONNECTION, V4, NAT, &["to-addresses"]])),
         ("ip/firewall/raw", all(&[RULE, MATCHERS, V4])),
-        ("ip/firewall/mangle", all(&[RULE, MATCHERS, CONNECTION, V4, MANGLE, &["new-ttl"]])),
+        ("ip/firewall/mangle", all(&[RULE, MATCHERS, CONNECTION, V4, MANGLE, &["new-ttl", "route-dst"]])),
         ("ipv6/firewall/filter", all(&[RULE, MATCHERS, CONNECTION, V6, &["reject-with"]])),
         ("ipv6/firewall/nat", all(&[RULE, MATCHERS, CONNECTION, V6, NAT, &["to-address"]])),
         ("ipv6/firewall/raw", all(&[RULE, MATCHERS, V6])),

@@ -327,6 +327,10 @@ impl Family<'_> {
                 action::SET_PRIORITY
             }
             Action::StripOptions => action::STRIP_OPTIONS,
+            Action::Route(gateway) => {
+                cell.target = self.cells.push(gateway.cell());
+                action::ROUTE
+            }
         };
         let mut matchers = matchers(&rule.matches);
         let lists = [(matcher::SRC_LIST, rule.matches.src_list), (matcher::DST_LIST, rule.matches.dst_list)];

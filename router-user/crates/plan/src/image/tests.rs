@@ -320,6 +320,7 @@ fn changing(r: &mut Random) -> Action {
         5 => Action::SetPriority(
             [Priority::Dscp, Priority::DscpHigh3Bits, Priority::Ingress][r.below(3) as usize],
         ),
+        6 => Action::Route(Box::default()),
         _ => Action::StripOptions,
     }
 }
