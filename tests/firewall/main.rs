@@ -9,7 +9,6 @@ mod log;
 mod mtu;
 mod reload;
 mod scan;
-mod seeing;
 mod talk;
 mod time;
 mod uplinks;

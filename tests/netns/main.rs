@@ -7,4 +7,5 @@ mod icmp;
 mod listing;
 mod oracle;
 mod refuse;
+mod seeing;
 mod survive;
