@@ -1,9 +1,9 @@
 //! `reject-with=tcp-reset` and `tarpit`: the segment itself becomes the answer, in the name of the host that it was sent to.
 
+use router_common::verdict::Reason;
 use router_common::wire::eth::{self, Ethernet};
 use router_common::wire::ipv4::{self, Ipv4};
 use router_common::wire::ipv6::{self, Halves, Ipv6, words};
-use router_common::verdict::Reason;
 use router_common::wire::tcp::{self, Answer, Tcp};
 
 use crate::maps;

@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn a_packet_goes_by_the_gateway_that_the_rule_names() {
     let mut rig = firewall();
-    let route = |gateway: &str| format!("/ip firewall mangle add chain=prerouting action=route route-dst={gateway}");
+    let route =
+        |gateway: &str| format!("/ip firewall mangle add chain=prerouting action=route route-dst={gateway}");
     rig.rules(&route("203.0.113.2")).unwrap();
     for _ in 0..2 {
         // Its own route leads to ether2.

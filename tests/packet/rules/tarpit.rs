@@ -28,7 +28,8 @@ fn who_opens_is_let_in_and_then_held() {
                 assert_eq!(found.egress.as_deref(), Some("ether1"), "{hook:?} {family} {flags}");
                 assert!(found.reasons.contains(&"tarpit"), "{:?}", found.reasons);
                 let header = Segment { source: 80, destination: 4000, seq, ack, flags: answer };
-                let wanted = on("ether1", ROUTER1, HOST1).ip(destination, source).tcp(header, 0).window(window);
+                let wanted =
+                    on("ether1", ROUTER1, HOST1).ip(destination, source).tcp(header, 0).window(window);
                 // In tc the neighbour's address is put in behind the program.
                 assert_eq!(found.frame[14..], wanted.bytes()[14..], "{hook:?} {family} {flags}");
             }

@@ -47,7 +47,7 @@ pub fn read(
             let kind = REJECTS.iter().find(|(name, _)| *name == with).map(|(_, kind)| *kind);
             Action::Reject(kind.ok_or_else(|| Fault::Gap(format!("reject-with={with}")))?)
         }
- "tarpit" => {
+        "tarpit" => {
             if !matches.protocol.is_some_and(|is| !is.not && is.value == 6) {
                 return Err(Fault::Error("failure: tarpit can be used only if proto is tcp".to_owned()));
             }
@@ -95,7 +95,7 @@ pub fn read(
         }
         "clear-df" => Action::ClearDf,
         "strip-ipv4-options" => Action::StripOptions,
- "route" => {
+        "route" => {
             if place.number.is_some_and(|number| number != chain::MANGLE_PREROUTING) {
                 return Err(Fault::Error("failure: route action must be in prerouting chain".to_owned()));
             }
