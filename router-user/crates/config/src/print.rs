@@ -221,6 +221,16 @@ pub(crate) fn print(
     Ok(Printed { text, rows, again, numbered })
 }
 
+/// What the numbers of a `print` without arguments mean.
+pub(crate) fn numbered(tree: &Tree, menu: &'static Menu, rows: &dyn Rows) -> Vec<ItemId> {
+    let configured = tree.all(menu).iter().map(Item::id);
+    if !is_numbered(menu, Origin::Dynamic) {
+        return configured.filter(|_| is_numbered(menu, Origin::Static)).collect();
+    }
+    let others = others(menu, rows).into_iter().map(|(item, _)| item.id());
+    if is_headed(menu) { others.chain(configured).collect() } else { configured.chain(others).collect() }
+}
+
 /// The items that are asked for, in the order that is asked for.
 fn lines<'a>(
     tree: &'a Tree,

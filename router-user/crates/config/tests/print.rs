@@ -283,3 +283,29 @@ fn values_of_the_moment() {
     assert_eq!(shown(":put [:len [/ip route find where connect]]"), "1");
     assert!(run_with(&mut tree, "/ip route remove [find where dynamic]", &Routes).is_err());
 }
+
+/// A line of a session of its own: what `print` would show says what numbers mean.
+#[test]
+fn numbers_without_a_print_are_those_that_it_would_show() {
+    struct Connections;
+    impl Rows for Connections {
+        fn rows(&self, menu: &str) -> Vec<Row> {
+            let row = |id| Row { id: Some(id), flags: "C".to_owned(), values: Vec::new() };
+            if menu == "ip/firewall/connection" { vec![row(7), row(9)] } else { Vec::new() }
+        }
+    }
+    let mut tree = Tree::new();
+    let mut ended = |line: &str| {
+        let acts = run_with(&mut tree, line, &Connections).unwrap().acts;
+        acts.iter().flat_map(|act| act.rows.iter().map(|row| row.id.unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(ended("/ip firewall connection remove 1"), [9]);
+    assert_eq!(ended("/ip firewall connection remove 0,1"), [7, 9]);
+    assert_eq!(ended("/ip firewall connection { print where assured; remove [find] }"), [7, 9]);
+    for gone in ["remove 2", "{ print where assured; remove 0 }"] {
+        assert!(
+            run_with(&mut tree, &format!("/ip firewall connection {gone}"), &Connections).is_err(),
+            "{gone}"
+        );
+    }
+}

@@ -231,29 +231,37 @@ impl Session<'_> {
         Ok(ids)
     }
 
-    /// Names, numbers, ranges and ids -> items. Numbers are those of the last `print`, where there was one.
+    /// Names, numbers, ranges and ids -> items. Numbers are those of the last `print`; where there was none, a command
+    /// means those that it would show, and a file those of the configuration.
     pub(super) fn lookup(&mut self, menu: &'static Menu, text: &str, span: Span) -> Outcome<Vec<ItemId>> {
         if let Some(id) = self.tree.named(menu, text) {
             return Ok(vec![id]);
         }
         let mut ids = Vec::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
-            let found = match (self.printed.get(&menu.index), numbers(part)) {
-                (Some(printed), Some((from, to))) => printed
-                    .get(from..=to)
-                    .filter(|ids| {
-                        ids.iter().all(|id| print::is_other(*id) || self.tree.get(menu, *id).is_some())
-                    })
-                    .map(<[ItemId]>::to_vec)
-                    .unwrap_or_default(),
-                _ => query::item(self.tree, menu, part),
-            };
+            let known = numbers(part).and_then(|(from, to)| self.numbered(menu, from, to));
+            let found = known.unwrap_or_else(|| query::item(self.tree, menu, part));
             if found.is_empty() {
                 return Err(self.no_such_item(menu, part, span).into());
             }
             ids.extend(found);
         }
         Ok(ids)
+    }
+
+    /// The items of these numbers, none where one of them is gone; None where no `print` says what they mean.
+    fn numbered(&self, menu: &'static Menu, from: usize, to: usize) -> Option<Vec<ItemId>> {
+        let is_there = |id: &ItemId| print::is_other(*id) || self.tree.get(menu, *id).is_some();
+        match self.printed.get(&menu.index) {
+            Some(printed) => {
+                let ids = printed.get(from..=to).filter(|ids| ids.iter().all(is_there));
+                Some(ids.map(<[ItemId]>::to_vec).unwrap_or_default())
+            }
+            None if self.console => {
+                print::numbered(self.tree, menu, self.rows).get(from..=to).map(<[ItemId]>::to_vec)
+            }
+            None => None,
+        }
     }
 
     fn no_such_item(&self, menu: &'static Menu, part: &str, span: Span) -> Error {
