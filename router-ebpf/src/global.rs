@@ -119,6 +119,7 @@ plain! {
     flow_moved() = track::moved;
     fragment_find() = fragment::find;
     fragment_note(fate) = fragment::note;
+    route_via() = fragment::via;
     nat_candidate(attempt) = nat::candidate;
     nat_destination() = nat::destination;
     nat_redirected() = nat::redirected;

@@ -106,6 +106,74 @@ fn later_fragments_share_the_translation() {
     }
 }
 
+/// What mangle makes of the first it makes of the others: hosts put them together to one packet.
+#[test]
+fn later_fragments_share_what_mangle_changes() {
+    let rules = |family: &str, ttl: &str| {
+        format!(
+            "/{family} firewall mangle\nadd chain=prerouting protocol=udp dst-port=53 action={ttl}:10\n\
+             add chain=forward protocol=udp dst-port=53 action=change-dscp new-dscp=46\n\
+             add chain=forward protocol=udp dst-port=53 action=set-priority new-priority=5\n\
+             add chain=postrouting protocol=udp dst-port=53 action=mark-packet new-packet-mark=voice\n"
+        )
+    };
+    for hook in HOOKS {
+        let mut rig = firewall(&format!(
+            "{}{}",
+            rules("ip", "change-ttl new-ttl=set"),
+            rules("ipv6", "change-hop-limit new-hop-limit=set")
+        ));
+        for (source, destination) in PAIRS {
+            // The others would not get as far by themselves.
+            let frame = |ttl| from_host1().ip(source, destination).ttl(ttl);
+            let fragments = [udp(frame(64), 1, 53), rest(frame(1), 1)];
+            for fragment in fragments {
+                let answer = rig.run(hook, &fragment.port, &fragment.bytes()).unwrap();
+                let shown = describe(&answer.frame);
+                assert!(matches!(answer.reasons[..], ["forwarded" | "forwarded-tc"]), "{answer:?}");
+                let ip = &answer.frame[answer.frame.len() - fragment.bytes().len() + 14..];
+                let (ttl, class) = match source.contains(':') {
+                    true => (ip[7], ip[0] << 4 | ip[1] >> 4),
+                    false => (ip[8], ip[1]),
+                };
+                assert_eq!((ttl, class), (9, 46 << 2), "{hook:?} {shown}");
+            }
+            // Another packet has what it came with.
+            let other = udp(frame(64), 2, 54);
+            leaves(&mut rig, hook, &other, &other);
+            let other = rest(frame(64), 2);
+            leaves(&mut rig, hook, &other, &other);
+        }
+        // What the host's queues are told, where the host sends it.
+        let classes = [
+            udp(from_host1().ip("192.0.2.2", "10.6.0.1"), 3, 53),
+            rest(from_host1().ip("192.0.2.2", "10.6.0.1"), 3),
+        ]
+        .map(|frame| rig.run(Hook::Xdp, "ether1", &frame.bytes()).unwrap().handover.map(|told| told.class));
+        assert!(classes[0].is_some_and(|class| class >> 16 == 5 && class & 0xffff != 0), "{classes:?}");
+        assert_eq!(classes[0], classes[1]);
+    }
+}
+
+#[test]
+fn later_fragments_share_the_way() {
+    for rules in [
+        "/routing table add name=other fib\n\
+         /ip firewall mangle add chain=prerouting dst-port=53 protocol=udp action=mark-routing new-routing-mark=other",
+        "/ip firewall mangle add chain=prerouting dst-port=53 protocol=udp action=route route-dst=203.0.113.2",
+    ] {
+        let mut rig = firewall(rules);
+        let frame = || from_host1().ip("192.0.2.2", "10.1.0.1");
+        for (id, port, egress) in [(1, 53, "ether3"), (2, 54, "ether2")] {
+            for fragment in [udp(frame(), id, port), rest(frame(), id)] {
+                let answer = rig.run(Hook::Xdp, "ether1", &fragment.bytes()).unwrap();
+                let left = (answer.reasons, answer.egress.as_deref());
+                assert_eq!(left, (vec!["forwarded"], Some(egress)), "{rules} {port}");
+            }
+        }
+    }
+}
+
 #[test]
 fn fragments_for_the_host_are_the_kernels() {
     for hook in HOOKS {

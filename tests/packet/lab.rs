@@ -42,6 +42,7 @@ neighbor add 2001:db8:3::2 lladdr 02:00:00:00:03:02 dev ether3 nud permanent
 route add 203.0.113.0/24 dev ether3
 route add 2001:db8:3::/64 dev ether3
 route add 10.1.0.0/16 via 198.51.100.2
+route add 10.1.0.0/16 via 203.0.113.2 table 52001
 route add blackhole 10.2.0.0/16
 route add unreachable 10.3.0.0/16
 route add prohibit 10.4.0.0/16

@@ -49,8 +49,20 @@ pub struct First {
     /// Its flow's entry, or [`super::flow::NONE`], and the upper half of that one's word.
     pub index: u32,
     pub version: u32,
+    /// The gateway that `action=route` named, in place of the destination.
+    pub via: [u8; 16],
+    /// The table that it was routed by, or [`super::route::table::NONE`].
+    pub table: u32,
+    /// Bits of [`crate::rules::walk::edit`]: what mangle changed of it that the others have too.
+    pub edits: u32,
+    pub packet_mark: u32,
+    pub priority: u8,
+    /// What its header said when it left.
+    pub dscp: u8,
+    pub ttl: u8,
+    pub reserved: u8,
 }
-crate::assert_size!(First, 64);
+crate::assert_size!(First, 96);
 
 /// The fragment at hand.
 #[repr(C, align(8))]
@@ -65,7 +77,7 @@ pub struct Fragment {
     pub bytes: u32,
     pub reserved: u32,
 }
-crate::assert_size!(Fragment, 128);
+crate::assert_size!(Fragment, 160);
 
 /// [`Fragment::part`].
 pub mod part {

@@ -110,7 +110,7 @@ pub struct Scratch {
     /// What the fast path hands to the slow one; the programs alone know what it means.
     pub state: [u64; STATE_WORDS],
 }
-crate::assert_size!(Scratch, 2296);
+crate::assert_size!(Scratch, 2328);
 
 /// What became of the last packet, left where [`crate::maps::control::flag::RECORD`] is set.
 #[repr(C)]

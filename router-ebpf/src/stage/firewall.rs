@@ -126,9 +126,11 @@ fn prerouting<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
 /// A later fragment goes where its first went, 0 being the host, or nowhere.
 #[inline(always)]
 fn follows(s: &mut State, ifindex: u32) -> Result<(), Exit> {
-    if scratch(s)?.fragment.first.egress != ifindex {
+    let Scratch { fragment, facts, .. } = scratch(s)?;
+    if fragment.first.egress != ifindex {
         return Err(Exit::drop(Reason::FragmentUnknown));
     }
+    facts.ttl = fragment.first.ttl;
     store(s)
 }
 
@@ -358,15 +360,13 @@ fn source<P: Packet>(packet: P, s: &mut State) -> Result<(), Exit> {
 /// The next hop of where the packet now goes to.
 #[inline(always)]
 fn destined<P: Packet>(packet: P, s: &mut State) -> Result<&'static mut NextHop, Exit> {
-    let (mut high, mut low) = halves(&scratch(s)?.work.leaves.dst);
-    let walk = walk(s)?;
-    if walk.edits & edit::ROUTE != 0
-        && let Some(gateway) = rules::gateway(walk, s.now.generation)
-    {
-        (high, low) = gateway;
-    }
+    let (high, low) = halves(&scratch(s)?.work.leaves.dst);
     // Where the route is remembered already, nobody else notes it.
     s.destination = [high, low];
+    if walk(s)?.edits & edit::ROUTE != 0 {
+        global::route_via(s);
+    }
+    let [high, low] = s.destination;
     if s.family == 4 {
         let [a, b, c, d, ..] = high.to_ne_bytes();
         Ok(&mut route::find4(packet, s, [a, b, c, d])?.next_hop)

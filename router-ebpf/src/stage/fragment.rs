@@ -14,6 +14,7 @@ use router_common::maps::image::REJECT_BASE;
 use router_common::maps::port::port_flag;
 use router_common::maps::scratch::Scratch;
 use router_common::parse;
+use router_common::rules::walk::edit;
 use router_common::verdict::Reason;
 use router_common::wire::ipv6::halves;
 
@@ -94,8 +95,8 @@ pub fn find(s: &mut State) -> u32 {
 }
 
 #[inline(always)]
-fn follow(s: &State) -> Result<(), Exit> {
-    let Scratch { fragment, work, .. } = maps::scratch(s.scratch).ok_or(Reason::Internal)?;
+fn follow(s: &mut State) -> Result<(), Exit> {
+    let Scratch { fragment, work, facts, .. } = maps::scratch(s.scratch).ok_or(Reason::Internal)?;
     let found = maps::fragment(&fragment.key).ok_or(Reason::FragmentUnknown)?;
     // SAFETY: a map value; its words are whole whenever they are read.
     fragment.first = unsafe { *found };
@@ -114,6 +115,16 @@ fn follow(s: &State) -> Result<(), Exit> {
     work.leaves = work.came;
     maps::write6(&mut work.leaves.src, halves(&first.new_src));
     maps::write6(&mut work.leaves.dst, halves(&first.new_dst));
+    s.table = first.table;
+    let walk = &mut maps::rule_scratch(s.scratch).ok_or(Reason::Internal)?.walk;
+    walk.edits = first.edits;
+    walk.priority = first.priority.into();
+    facts.packet_mark = first.packet_mark;
+    facts.dscp = first.dscp;
+    // Where the first was given another, its own is no reason to end it.
+    if first.edits & edit::TTL != 0 {
+        facts.ttl = if fragment.key.output != 0 { first.ttl } else { u8::MAX };
+    }
     // Rules and connections count one packet with all of its bytes.
     let bytes = u64::from(fragment.bytes);
     if first.generation == s.now.generation {
@@ -208,5 +219,33 @@ pub fn note(s: &mut State, fate: u32) -> u32 {
     if let Some(path) = rules::path(s.scratch, s.now.generation) {
         (first.path, first.generation) = (path, s.now.generation);
     }
+    first.table = s.table;
+    first.packet_mark = facts.packet_mark;
+    (first.dscp, first.ttl) = (facts.dscp, facts.ttl);
+    if let Some(memory) = maps::rule_scratch(s.scratch) {
+        // The others announce no size.
+        first.edits = memory.walk.edits & !edit::MSS;
+        first.priority = memory.walk.priority as u8;
+        if memory.walk.edits & edit::ROUTE != 0
+            && let Some(gateway) = rules::gateway(&memory.walk, s.now.generation)
+        {
+            maps::write6(&mut first.via, gateway);
+        }
+    }
     u32::from(maps::add_fragment(&fragment.key, first))
+}
+
+/// Sends the packet to the gateway that a rule has named for it. Always 0.
+#[inline(always)]
+pub fn via(s: &mut State) -> u32 {
+    let Some(Scratch { fragment, .. }) = maps::scratch(s.scratch) else { return 0 };
+    let Some(memory) = maps::rule_scratch(s.scratch) else { return 0 };
+    let gateway = match fragment.part {
+        part::LATER => Some(halves(&fragment.first.via)),
+        _ => rules::gateway(&memory.walk, s.now.generation),
+    };
+    if let Some((high, low)) = gateway {
+        s.destination = [high, low];
+    }
+    0
 }
