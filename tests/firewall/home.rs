@@ -131,6 +131,14 @@ fn fasttracked_packets_count_by_a_rule_that_stands_before_all_others() {
             "{dummy}"
         );
         assert!(dummy.contains(" packets=8\n"), "{dummy}");
+        for form in ["print terse", "print stats terse", "print terse where chain=forward"] {
+            let all = router.ctl(&[&format!("/ip firewall filter {form}")]);
+            assert!(all.starts_with("0  D comment=special dummy rule"), "{all}");
+        }
+        for (list, rules) in [("mangle", "3\n"), ("raw", "1\n"), ("nat", "0\n")] {
+            let line = format!("/ip firewall {list} print count-only where dynamic");
+            assert_eq!(router.ctl(&[&line]), rules, "{list}");
+        }
         let fast = packets("comment=fast");
         assert!(fast.contains(" packets=1\n"), "{fast}");
     });

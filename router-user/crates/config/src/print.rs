@@ -162,7 +162,7 @@ fn is_numbered(menu: &Menu, origin: Origin) -> bool {
 
 /// Dynamic rules of the firewall stand before the configured ones.
 fn is_headed(menu: &Menu) -> bool {
-    menu.path.ends_with("/firewall/filter")
+    ["/firewall/filter", "/firewall/mangle", "/firewall/raw"].iter().any(|list| menu.path.ends_with(list))
 }
 
 /// What was printed.
@@ -221,14 +221,11 @@ pub(crate) fn print(
     Ok(Printed { text, rows, again, numbered })
 }
 
-/// What the numbers of a `print` without arguments mean.
+/// What numbers mean before anything has been printed: the configured items count first.
 pub(crate) fn numbered(tree: &Tree, menu: &'static Menu, rows: &dyn Rows) -> Vec<ItemId> {
     let configured = tree.all(menu).iter().map(Item::id);
-    if !is_numbered(menu, Origin::Dynamic) {
-        return configured.filter(|_| is_numbered(menu, Origin::Static)).collect();
-    }
-    let others = others(menu, rows).into_iter().map(|(item, _)| item.id());
-    if is_headed(menu) { others.chain(configured).collect() } else { configured.chain(others).collect() }
+    let others = if is_numbered(menu, Origin::Dynamic) { others(menu, rows) } else { Vec::new() };
+    configured.chain(others.iter().map(|(item, _)| item.id())).collect()
 }
 
 /// The items that are asked for, in the order that is asked for.

@@ -309,3 +309,28 @@ fn numbers_without_a_print_are_those_that_it_would_show() {
         );
     }
 }
+
+/// The rule that counts for fasttracked connections stands before all others, and stays there.
+#[test]
+fn nothing_is_put_before_a_rule_of_the_router() {
+    struct Fasttrack;
+    impl Rows for Fasttrack {
+        fn rows(&self, menu: &str) -> Vec<Row> {
+            let values = vec![("chain".to_owned(), "forward".to_owned())];
+            let row = Row { id: None, flags: "D".to_owned(), values };
+            if menu == "ip/firewall/filter" { vec![row] } else { Vec::new() }
+        }
+    }
+    let mut tree = tree();
+    for line in ["move 1 0", "move 1 destination=0", "add chain=input place-before=0"] {
+        let line = format!("/ip firewall filter {{ print; {line} }}");
+        let error = run_with(&mut tree, &line, &Fasttrack).unwrap_err().to_string();
+        assert!(error.contains("failure: cannot move builtin"), "{line}: {error}");
+    }
+    // Who has seen no numbers counts what is configured.
+    for line in ["add chain=input comment=first place-before=0", "move 1 0", "set 0 comment=now"] {
+        run_with(&mut tree, &format!("/ip firewall filter {line}"), &Fasttrack).unwrap();
+    }
+    let first = run_with(&mut tree, "/ip firewall filter get 0 comment", &Fasttrack).unwrap();
+    assert_eq!(first.text, "now\n");
+}

@@ -108,9 +108,11 @@ impl Firewall {
             "ipv6/firewall/connection" => self.v6.iter().map(connections::row).collect(),
             "ip/firewall/address-list" => members::of(&self.members, true),
             "ipv6/firewall/address-list" => members::of(&self.members, false),
-            "ip/firewall/filter" => self.fasttracked.map(|[v4, _]| dummy(v4)).into_iter().collect(),
-            "ipv6/firewall/filter" => self.fasttracked.map(|[_, v6]| dummy(v6)).into_iter().collect(),
-            _ => Vec::new(),
+            _ => match (self.fasttracked, menu.strip_prefix("ip/"), menu.strip_prefix("ipv6/")) {
+                (Some([v4, _]), Some(list), _) => dummies(list, v4),
+                (Some([_, v6]), _, Some(list)) => dummies(list, v6),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -127,18 +129,27 @@ impl Firewall {
     }
 }
 
-/// RouterOS's own rule for what fasttracked connections count.
-fn dummy(Count { packets, bytes }: Count) -> Row {
-    super::row(
-        "D",
-        vec![
-            ("comment", "special dummy rule to show fasttrack counters".to_owned()),
-            ("chain", "forward".to_owned()),
-            ("action", "passthrough".to_owned()),
-            ("bytes", bytes.to_string()),
-            ("packets", packets.to_string()),
-        ],
-    )
+/// RouterOS's own rules for what fasttracked connections count, one for each chain that these go by.
+fn dummies(list: &str, Count { packets, bytes }: Count) -> Vec<Row> {
+    let chains: &[&str] = match list {
+        "firewall/filter" => &["forward"],
+        "firewall/mangle" => &["prerouting", "forward", "postrouting"],
+        "firewall/raw" => &["prerouting"],
+        _ => &[],
+    };
+    let dummy = |chain: &&str| {
+        super::row(
+            "D",
+            vec![
+                ("comment", "special dummy rule to show fasttrack counters".to_owned()),
+                ("chain", (*chain).to_owned()),
+                ("action", "passthrough".to_owned()),
+                ("bytes", bytes.to_string()),
+                ("packets", packets.to_string()),
+            ],
+        )
+    };
+    chains.iter().map(dummy).collect()
 }
 
 fn key(menu: &str, item: u32) -> Option<u64> {

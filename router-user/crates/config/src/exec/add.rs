@@ -3,6 +3,7 @@
 use super::apply::take;
 use super::{Assign, Command, Operand, Outcome, Session, error};
 use crate::error::{Error, Span};
+use crate::print;
 use crate::schema::{Kind, Menu, Property};
 use crate::tree::{Changes, ItemId};
 use crate::value::Value;
@@ -46,7 +47,18 @@ impl Session<'_> {
                 .hint(format!("the order of items has no meaning in {}", menu.slash_path()))
                 .into());
         }
-        Ok(self.lookup(menu, &at.value.unwrap_or_default(), at.value_span)?.first().copied())
+        self.before(menu, at)
+    }
+
+    /// The item that others are to stand before.
+    pub(super) fn before(&mut self, menu: &'static Menu, at: Assign) -> Outcome<Option<ItemId>> {
+        let found = self.lookup(menu, &at.value.unwrap_or_default(), at.value_span)?.first().copied();
+        if found.is_some_and(print::is_other) {
+            return Err(Error::new(at.value_span, "failure: cannot move builtin")
+                .hint("the item is not part of the configuration: nothing can be put before it")
+                .into());
+        }
+        Ok(found)
     }
 
     /// `copy-from=`: the values of another item, for those that are not given.

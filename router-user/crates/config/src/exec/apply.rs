@@ -141,7 +141,7 @@ impl Session<'_> {
         }
         let mut destination = None;
         if let Some(to) = take(&mut command.assigns, "destination") {
-            destination = self.lookup(menu, &to.value.unwrap_or_default(), to.value_span)?.first().copied();
+            destination = self.before(menu, to)?;
         }
         refuse_arguments(&command)?;
         let ids = self.items(&command)?;
@@ -231,8 +231,8 @@ impl Session<'_> {
         Ok(ids)
     }
 
-    /// Names, numbers, ranges and ids -> items. Numbers are those of the last `print`; where there was none, a command
-    /// means those that it would show, and a file those of the configuration.
+    /// Names, numbers, ranges and ids -> items. Numbers are those of the last `print`; where there was none, the
+    /// configured items are counted and, in a command, what else there is behind them.
     pub(super) fn lookup(&mut self, menu: &'static Menu, text: &str, span: Span) -> Outcome<Vec<ItemId>> {
         if let Some(id) = self.tree.named(menu, text) {
             return Ok(vec![id]);

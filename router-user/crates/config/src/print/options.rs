@@ -47,12 +47,7 @@ pub(crate) struct Options {
 
 /// Rules with many matchers are shown in detail, everything else as a table.
 fn is_wide(menu: &Menu) -> bool {
-    menu.columns.is_empty() && is_rules(menu)
-}
-
-/// Rules of a firewall, of which `print` shows those that are configured.
-fn is_rules(menu: &Menu) -> bool {
-    menu.ordered && menu.properties.len() > 20
+    menu.columns.is_empty() && menu.ordered && menu.properties.len() > 20
 }
 
 /// Reads the arguments. `from=` may create ports that it names.
@@ -72,8 +67,7 @@ pub(crate) fn options(tree: &mut Tree, menu: &'static Menu, args: &[Arg]) -> Res
         group: None,
         again: None,
     };
-    let chosen = is_on("all") || is_on("dynamic") || args.iter().any(|arg| arg.name == "where");
-    if is_on("static") || is_rules(menu) && !chosen {
+    if is_on("static") {
         options.flags.push(("dynamic", false));
     }
     for arg in args {
