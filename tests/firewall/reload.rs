@@ -298,3 +298,61 @@ fn an_upgrade_under_load_forgets_nothing() {
     load.assert_whole(&router);
     assert!(!Talk::new(&router).passes());
 }
+
+/// Too many addresses to be members one by one: the entry is no part of the configuration, outlives the daemon, and ends.
+#[test]
+fn a_large_range_is_listed_until_its_time_is_over() {
+    const SHUT: &str = "/ip firewall filter\n\
+        add action=drop chain=forward dst-address-list=shut place-before=[find comment=fwd-known]\n";
+    let mut router = home("fwlarge", "xdp", SHUT);
+    let talk = Talk::new(&router);
+    assert!(talk.passes());
+    router
+        .ctl(&["/ip firewall address-list add address=198.0.0.0/8 comment=\"for now\" list=shut timeout=1h"]);
+    assert!(!talk.passes(), "listed");
+    let shown = router.ctl(&["/ip firewall address-list print terse where list=shut"]);
+    assert!(shown.starts_with("0 D comment=for now list=shut address=198.0.0.0/8"), "{shown}");
+    assert!(!router.ctl(&["/export"]).contains("198.0.0.0/8"));
+    router.daemon.kill().unwrap();
+    assert!(!talk.passes(), "nobody is there to end it");
+    router.restart();
+    assert!(!talk.passes(), "known again");
+    router.ctl(&["/ip firewall address-list remove [find list=shut]"]);
+    assert!(talk.passes(), "removed");
+    router.ctl(&["/ip firewall address-list add address=198.0.0.0/8 list=shut timeout=4s"]);
+    assert!(!talk.passes(), "listed again");
+    eventually("its time is over", || talk.passes());
+    assert_eq!(router.ctl(&["/ip firewall address-list print count-only"]), "0\n");
+}
+
+/// `address-list-timeout=none-static`: an entry like any other, which its rule may make again.
+#[test]
+fn what_a_rule_lists_for_good_is_an_entry_of_the_configuration() {
+    const SEEN: &str = "/ip firewall filter\n\
+        add action=add-src-to-address-list address-list=\"who was here\" address-list-timeout=none-static \
+        chain=forward src-address=192.0.2.2 place-before=[find comment=fwd-known]\n\
+        add action=drop chain=forward disabled=yes comment=shut src-address-list=\"who was here\" \
+        place-before=[find comment=fwd-known]\n";
+    let mut router = home("fwgood", "xdp", SEEN);
+    let talk = Talk::new(&router);
+    let exported =
+        |router: &Router| router.ctl(&["/export"]).contains("address=192.0.2.2 list=\"who was here\"");
+    assert!(talk.passes() && !exported(&router));
+    eventually("the configuration has it", || exported(&router));
+    let shown = router.ctl(&["/ip firewall address-list print terse"]);
+    assert!(
+        shown.starts_with("0 list=who was here address=192.0.2.2") && shown.lines().count() == 1,
+        "{shown}"
+    );
+    assert!(talk.passes());
+    router.daemon.kill().unwrap();
+    router.restart();
+    assert!(exported(&router));
+    router.ctl(&["/ip firewall filter set [find comment=shut] disabled=no"]);
+    assert!(!talk.passes(), "listed");
+    // Who removes the entry removes the member; the rule sees the next packet first.
+    router.ctl(&["/ip firewall filter set [find action=add-src-to-address-list] disabled=yes"]);
+    router.ctl(&["/ip firewall address-list remove [find]"]);
+    assert!(talk.passes(), "listed no more");
+    assert_eq!(router.ctl(&["/ip firewall address-list print count-only"]), "0\n");
+}

@@ -147,7 +147,7 @@ crate::assert_size!(ListedKey, 24);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// The tick at which it is no member any more; `u32::MAX`: stays.
+    /// The tick at which it is no member any more; `u32::MAX`: stays; [`Listed::STATIC`].
     pub until_tick: u32,
     /// When it became one; [`Listed::OF_NAME`] for an address of a domain name in the list.
     pub since_tick: u32,
@@ -156,6 +156,8 @@ crate::assert_size!(Listed, 8);
 
 impl Listed {
     pub const OF_NAME: u32 = u32::MAX;
+    /// Stays, and is to be written into the configuration. As a timeout in seconds, it asks for that.
+    pub const STATIC: u32 = u32::MAX - 1;
 }
 
 /// Map name: `Array<u32, EPOCHS_MAX>`, mmapable: counted up when a dynamic member comes or goes, at

@@ -14,8 +14,8 @@ use router_common::maps::event::{Event, HEAD_BYTES};
 use router_common::maps::flow::status;
 use router_common::maps::image::{Cell, Limits, More, Nat, Record, Rule, Volume, limit_key};
 use router_common::maps::rule::{
-    ConnectionRate, FASTTRACK_SLOTS, LOGGED_MAX, Logged, PATHS_MAX, PAYLOAD_BYTES, RuleScratch, SCAN_PORTS,
-    ScanKey,
+    ConnectionRate, FASTTRACK_SLOTS, LOGGED_MAX, Listed, Logged, PATHS_MAX, PAYLOAD_BYTES, RuleScratch,
+    SCAN_PORTS, ScanKey,
 };
 use router_common::maps::scratch::{Scratch, work};
 use router_common::rules::tree::{self, Tree};
@@ -506,12 +506,16 @@ unsafe extern "C" fn search_stride(index: u32, context: *mut c_void) -> i64 {
 #[inline(never)]
 pub extern "C" fn rules_add(scratch: u32, timeout_s: u32) -> u32 {
     let (Some(memory), Some(now)) = (maps::rule_scratch(scratch), maps::now()) else { return 0 };
-    let until_tick = if timeout_s == 0 { u32::MAX } else { now.tick.saturating_add(timeout_s) };
+    let until_tick = match timeout_s {
+        0 => u32::MAX,
+        Listed::STATIC => Listed::STATIC,
+        seconds => now.tick.saturating_add(seconds).min(Listed::STATIC - 1),
+    };
     let RuleScratch { listed_key, listed, .. } = memory;
     if let Some(member) = maps::listed_mut(listed_key) {
         let was_member = now.tick < member.until_tick;
         // One that stays is not made to go.
-        if member.until_tick != u32::MAX || !was_member {
+        if member.until_tick < Listed::STATIC || !was_member {
             member.until_tick = until_tick;
         }
         if was_member {

@@ -1,6 +1,6 @@
 //! From nothing to a running router: which configuration is in force, and the first time it is made true.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -12,10 +12,12 @@ use kernel::Kernel;
 use management::protocol::Format;
 use management::status::RouteCache;
 use management::store::{Source, Store, Version, fingerprint};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use crate::daemon::firewall::keeper::Keeper;
+use crate::daemon::firewall::keeper::{Keeper, Listed};
 use crate::daemon::firewall::log::Links;
 use crate::daemon::firewall::names::Names;
+use crate::daemon::firewall::timed::Timed;
 use crate::daemon::gateways::Gateways;
 use crate::daemon::resources::{self, Ticks};
 use crate::daemon::router::{Change, Router, Setup, Trial};
@@ -30,7 +32,11 @@ struct First {
     fault: Option<String>,
 }
 
-pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result<Router> {
+/// With what rules put into lists for good, as it comes.
+pub async fn router(
+    setup: Setup,
+    options: dataplane::Options,
+) -> anyhow::Result<(Router, UnboundedReceiver<Vec<Listed>>)> {
     let store = Store::open(&setup.paths.state)?;
     let first = first(&setup, &store)?;
     let mut kernel = Kernel::open().await.context("open rtnetlink")?;
@@ -38,7 +44,9 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
     let (plane, report) = Dataplane::open(options).context("load the data plane")?;
     let found = status::found(&report);
     tracing::info!("data plane: {found}");
-    let keeper = Keeper::start(plane.sweeper().context("open the flow tables")?)?;
+    let sweeper = plane.sweeper().context("open the flow tables")?;
+    let (lasting, listed_for_good) = mpsc::unbounded_channel();
+    let keeper = Keeper::start(sweeper, lasting)?;
     let names = Names::start(plane.named().context("open the address lists")?, Arc::clone(&setup.scripts));
     let listed = plane.inspect().listed().context("read the address lists")?;
     let dynamic_lists = listed.iter().map(|(key, _)| key.list).collect();
@@ -46,6 +54,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
     pulse.set_time(resources::second_of_week());
     pulse.heartbeat();
     pulse.end_trace();
+    let timed = Timed::open(setup.paths.timed());
     let mut router = Router {
         setup,
         store,
@@ -67,6 +76,8 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
         names,
         gateways: Gateways::start(),
         dynamic_lists,
+        timed,
+        lasting: BTreeSet::new(),
     };
     let tree = first.change.tree.clone();
     match router.change(first.change).await {
@@ -98,7 +109,7 @@ pub async fn router(setup: Setup, options: dataplane::Options) -> anyhow::Result
     for foreign in router.foreign() {
         tracing::warn!("not ours: {foreign}");
     }
-    Ok(router)
+    Ok((router, listed_for_good))
 }
 
 /// The persistent configuration, unless there is none or the file has changed since it was loaded last. A trial is
@@ -152,7 +163,7 @@ fn again(tree: Tree, version: &Version) -> First {
 fn stored(store: &Store) -> anyhow::Result<Option<First>> {
     let Some(current) = store.current() else { return Ok(None) };
     if let Some(pending) = &current.meta.pending
-        && pending.left_ms() == 0
+        && pending.deadline.left_ms() == 0
     {
         let change = unconfirmed(store, pending.revert_to)?;
         return Ok(Some(First { change, known: true, fault: None }));

@@ -16,6 +16,7 @@ use plan::facts::{HostFacts, HostLink};
 use crate::daemon::resources::Resources;
 
 pub use firewall::{Firewall, act};
+pub use members::names as list_names;
 
 /// What is to be looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

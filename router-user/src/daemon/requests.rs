@@ -134,7 +134,7 @@ impl Router {
             tracing::info!(version = applied.version, "command: {}", line.trim());
         }
         for act in &output.acts {
-            self.act(act).map_err(failed_change)?;
+            self.act(act).await.map_err(failed_change)?;
         }
         Ok(match output.rows {
             Some(rows) => Answer::Printed(Printed { text: output.text, rows, again_ms: output.again_ms }),
@@ -200,7 +200,7 @@ impl Router {
         self.change(change).await.map_err(failed_change)
     }
 
-    fn gaps_accepted(&self) -> bool {
+    pub fn gaps_accepted(&self) -> bool {
         self.store.current().is_some_and(|version| version.meta.gaps_accepted)
     }
 }

@@ -16,10 +16,12 @@ use management::{Instance, Paths};
 use plan::Desired;
 use plan::desired::Gap;
 
+use crate::daemon::firewall::keeper::Listed;
 use crate::daemon::firewall::keeper::{self, Keeper};
+use crate::daemon::firewall::lasting;
 use crate::daemon::firewall::log::Links;
 use crate::daemon::firewall::names::Names;
-use crate::daemon::firewall::timed;
+use crate::daemon::firewall::timed::{self, Timed};
 use crate::daemon::gateways::Gateways;
 use crate::daemon::live::{self, Firewall, Live, Scope};
 use crate::daemon::resources::{Resources, Ticks};
@@ -69,6 +71,9 @@ pub struct Router {
     pub gateways: Gateways,
     /// Address lists that have, or had, members outside the configuration.
     pub dynamic_lists: BTreeSet<u32>,
+    pub timed: Timed,
+    /// Members of lists that rules have made entries of the configuration.
+    pub lasting: BTreeSet<Listed>,
 }
 
 /// A configuration to be made the current one.
@@ -98,18 +103,74 @@ impl Router {
         let facts = self.kernel.facts(&self.setup.ports).await?;
         let view = self.kernel.view(scope.host).await?;
         let resources = Resources::read(&mut self.ticks, &self.setup.paths.state);
-        let firewall = Firewall::look(self.plane.inspect(), scope.firewall, &self.tree)?;
+        let firewall = Firewall::look(self.plane.inspect(), scope.firewall, &self.tree, &self.timed)?;
         Ok(Live::new(facts, view, resources, firewall, self.desired.as_ref()))
     }
 
     /// Does what a command asks for beside the configuration.
-    pub fn act(&mut self, act: &Act) -> anyhow::Result<()> {
-        live::act(&mut self.plane, act).with_context(|| format!("/{} {}", act.menu, act.verb))
+    pub async fn act(&mut self, act: &Act) -> anyhow::Result<()> {
+        let name = || format!("/{} {}", act.menu, act.verb);
+        live::act(&mut self.plane, act).with_context(name)?;
+        if act.verb == "remove" && timed::MENUS.contains(&act.menu.as_str()) {
+            let v6 = act.menu == timed::MENUS[1];
+            let removed = act.rows.iter().filter(|row| self.timed.remove(v6, row)).count();
+            if removed > 0 {
+                self.timed.save().with_context(name)?;
+                self.reconcile().await.with_context(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the entries of lists whose time is over.
+    pub async fn expire(&mut self) -> anyhow::Result<()> {
+        if self.timed.expire() {
+            self.timed.save()?;
+            self.reconcile().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes entries of the configuration of what rules have put into lists for good.
+    pub async fn keep_listed(&mut self, members: Vec<Listed>) -> anyhow::Result<()> {
+        let mut members: BTreeSet<Listed> = members.into_iter().collect();
+        let known = lasting::configured(&self.tree, &members);
+        for (list, address) in &known.disabled {
+            self.plane.remove_listed(*list, *address)?;
+        }
+        members.retain(|member| !known.enabled.contains(member) && !known.disabled.contains(member));
+        self.lasting.extend(known.enabled);
+        let lines = lasting::lines(&members, &live::list_names(&self.tree));
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let tree = config::import(&self.tree, &lines).map_err(|errors| anyhow!("{errors}"))?.tree;
+        let change = Change {
+            tree,
+            origin: format!("rules put {} addresses into lists", members.len()),
+            comment: None,
+            source: None,
+            trial: Trial::Keep,
+            gaps_accepted: self.gaps_accepted(),
+        };
+        self.change(change).await?;
+        self.lasting.extend(members);
+        Ok(())
+    }
+
+    /// Members go with the entries that were made of them.
+    fn forget_listed(&mut self) -> anyhow::Result<()> {
+        let known = lasting::configured(&self.tree, &self.lasting);
+        for (list, address) in self.lasting.difference(&known.enabled) {
+            self.plane.remove_listed(*list, *address)?;
+        }
+        self.lasting = known.enabled;
+        Ok(())
     }
 
     /// Makes a configuration the current one, as a whole or not at all.
     pub async fn change(&mut self, mut change: Change) -> anyhow::Result<Applied> {
-        let members = timed::take(&mut change.tree)?;
+        let timed::Taken { members, entries } = timed::take(&mut change.tree)?;
         self.dynamic_lists.extend(members.iter().map(|member| member.list));
         let text = files::stored(&change.tree);
         let check = self.check(&change.tree, &text);
@@ -123,7 +184,7 @@ impl Router {
                 Some(Pending::after_seconds(running.map_or(now, |p| p.revert_to), seconds))
             }
         };
-        let confirm_seconds = pending.as_ref().map(|p| p.left_ms().div_ceil(1000));
+        let confirm_seconds = pending.as_ref().map(|p| p.deadline.left_ms().div_ceil(1000));
         let commit = Commit {
             origin: change.origin,
             comment: change.comment,
@@ -141,8 +202,19 @@ impl Router {
         let stored = self.store.current().is_some_and(|version| version.text == text);
         let refuse_gaps = !commit.gaps_accepted && !stored;
         let commit = (!same).then_some((commit, text));
-        let (mut applied, kept) = self.converge(&change.tree, commit, refuse_gaps, check).await?;
+        let timed = (!entries.is_empty()).then(|| self.timed.add(entries));
+        let (mut applied, kept) = match self.converge(&change.tree, commit, refuse_gaps, check).await {
+            Ok(done) => done,
+            Err(error) => {
+                timed.into_iter().for_each(|before| self.timed.set(before));
+                return Err(error);
+            }
+        };
         self.tree = change.tree;
+        if timed.is_some() {
+            self.timed.save()?;
+        }
+        self.forget_listed()?;
         self.setup.scripts.publish(&self.tree);
         self.kept = kept;
         applied.kept = match change.trial {
@@ -169,7 +241,7 @@ impl Router {
                 let _ = reply.send(self.step(&word).await.map_err(|failure| failure.message));
             }
             scripts::Task::Act { act, reply } => {
-                let _ = reply.send(self.act(&act).map_err(|error| format!("failure: {error:#}")));
+                let _ = reply.send(self.act(&act).await.map_err(|error| format!("failure: {error:#}")));
             }
         }
     }
@@ -177,7 +249,7 @@ impl Router {
     /// Makes true what a command of a script changed.
     async fn script_change(&mut self, commit: scripts::Commit) {
         let result = if self.setup.scripts.is_current(commit.generation) {
-            let gaps_accepted = self.store.current().is_some_and(|version| version.meta.gaps_accepted);
+            let gaps_accepted = self.gaps_accepted();
             let change = Change {
                 tree: commit.tree,
                 origin: commit.origin,
@@ -211,6 +283,7 @@ impl Router {
     ) -> anyhow::Result<(Applied, T)> {
         let mut facts = self.kernel.facts(&self.setup.ports).await.context("read the host's links")?;
         facts.dynamic_lists = self.dynamic_lists.clone();
+        facts.timed = self.timed.facts();
         facts.gateways_down = self.gateways.down();
         (facts.marks, facts.tables) = (self.plane.inspect().marks(), self.plane.inspect().tables());
         let desired = plan::compile(tree, &facts)?;

@@ -23,6 +23,7 @@ use crate::cli::routerd::Run;
 use crate::daemon::begin;
 use crate::daemon::changes::{self, Changes};
 use crate::daemon::detach;
+use crate::daemon::firewall::keeper::Listed;
 use crate::daemon::firewall::log;
 use crate::daemon::fragments;
 use crate::daemon::live::Live;
@@ -99,8 +100,8 @@ pub async fn run(run: &Run, instance: Instance, paths: Paths) -> anyhow::Result<
         scripts::Place { files: paths.state.join("files"), ports: run.ports.iter().cloned().collect() };
     let (scripts, wishes) = Scripts::new(place);
     let setup = Setup { instance, paths, config, ports, accept_gaps: run.accept_gaps, scripts };
-    let router = begin::router(setup, options).await?;
-    let end = Loop::new(router).run(&mut signals, listener, wishes).await;
+    let (router, listed) = begin::router(setup, options).await?;
+    let end = Loop::new(router, listed).run(&mut signals, listener, wishes).await;
     // The socket is ours as long as the lock is held.
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::warn!("remove {}: {error}", socket.display());
@@ -143,11 +144,24 @@ struct Loop {
     cache_query_at: Option<Instant>,
     /// The last attempt failed.
     again: bool,
+    /// What rules put into lists for good.
+    listed: mpsc::UnboundedReceiver<Vec<Listed>>,
+    /// What of it could not be written into the configuration yet, and when that is tried again.
+    unwritten: Vec<Listed>,
+    write_at: Option<Instant>,
 }
 
 impl Loop {
-    fn new(router: Router) -> Loop {
-        Loop { router, reconcile_at: None, cache_query_at: None, again: false }
+    fn new(router: Router, listed: mpsc::UnboundedReceiver<Vec<Listed>>) -> Loop {
+        Loop {
+            router,
+            reconcile_at: None,
+            cache_query_at: None,
+            again: false,
+            listed,
+            unwritten: Vec::new(),
+            write_at: None,
+        }
     }
 
     async fn run(
@@ -186,6 +200,9 @@ impl Loop {
                 () = due(self.reconcile_at) => self.reconcile().await,
                 () = due(self.cache_query_at) => self.query_cache().await,
                 () = trial_over(&self.router) => self.give_way().await,
+                () = due(self.router.timed.next()) => self.expire().await,
+                Some(listed) = self.listed.recv() => self.keep_listed(listed).await,
+                () = due(self.write_at) => self.keep_listed(Vec::new()).await,
                 Some(job) = queue.recv() => {
                     if job.request == Request::Detach {
                         // A client that has gone needs no answer.
@@ -361,6 +378,28 @@ impl Loop {
         self.tell_status();
     }
 
+    async fn expire(&mut self) {
+        if let Err(error) = self.router.expire().await {
+            tracing::warn!("end entries of address lists: {error:#}");
+            self.reconcile_at = Some(Instant::now() + RETRY);
+        }
+    }
+
+    async fn keep_listed(&mut self, mut listed: Vec<Listed>) {
+        listed.append(&mut self.unwritten);
+        self.write_at = None;
+        match self.router.keep_listed(listed.clone()).await {
+            Ok(()) => self.tell_status(),
+            Err(error) => {
+                tracing::warn!(
+                    "what rules put into lists can't be written into the configuration: {error:#}"
+                );
+                self.unwritten = listed;
+                self.write_at = Some(Instant::now() + RETRY);
+            }
+        }
+    }
+
     /// A configuration on trial was not confirmed.
     async fn give_way(&mut self) {
         let Some(pending) = self.router.store.current().and_then(|version| version.meta.pending.clone())
@@ -411,7 +450,7 @@ async fn due(at: Option<Instant>) {
 
 async fn trial_over(router: &Router) {
     match router.store.current().and_then(|version| version.meta.pending.as_ref()) {
-        Some(trial) => tokio::time::sleep(Duration::from_millis(trial.left_ms())).await,
+        Some(trial) => tokio::time::sleep(Duration::from_millis(trial.deadline.left_ms())).await,
         None => pending().await,
     }
 }

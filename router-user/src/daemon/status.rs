@@ -30,7 +30,7 @@ impl Router {
             configuration: meta.map_or(0, |meta| meta.version),
             origin: meta.map(|meta| meta.origin.clone()).unwrap_or_default(),
             loaded: meta.map(|meta| meta.time.clone()).unwrap_or_default(),
-            confirm_seconds: trial.map(|trial| trial.left_ms().div_ceil(1000)),
+            confirm_seconds: trial.map(|trial| trial.deadline.left_ms().div_ceil(1000)),
             generation: self.pulse.read().generation,
             data_plane: self.found.clone(),
             kernel: kernel_release(),

@@ -16,7 +16,8 @@ use crate::value::Value;
 use wrap::Word;
 
 pub(crate) use order::ordered_menus;
-pub(crate) use wrap::{quote, quoted};
+pub(crate) use wrap::quote;
+pub use wrap::quoted;
 
 /// The first line. It holds no time and no serial number: the same configuration gives the same bytes.
 const HEADER: &str = concat!("# by routerd ", env!("CARGO_PKG_VERSION"), ", RouterOS 7 syntax\n");

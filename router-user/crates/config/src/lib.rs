@@ -24,7 +24,7 @@ mod yaml;
 mod yaml_places;
 
 pub use error::{Error, Errors, Span};
-pub use export::{export, export_changed};
+pub use export::{export, export_changed, quoted};
 pub use json_schema::json_schema;
 pub use listing::{full_listing, listing};
 pub use parser::is_word;

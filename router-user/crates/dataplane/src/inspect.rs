@@ -142,6 +142,8 @@ pub struct Member {
     pub address: IpAddr,
     /// Seconds until it is none any more; None: it stays.
     pub left_s: Option<u32>,
+    /// Is to be written into the configuration.
+    pub lasting: bool,
 }
 
 impl Inspector {
@@ -212,7 +214,8 @@ impl Inspector {
                     (4, Some(v4)) => Ipv4Addr::from(*v4).into(),
                     _ => Ipv6Addr::from(key.address).into(),
                 },
-                left_s: (listed.until_tick != u32::MAX).then(|| listed.until_tick - now),
+                left_s: (listed.until_tick < Listed::STATIC).then(|| listed.until_tick - now),
+                lasting: listed.until_tick == Listed::STATIC,
             })
             .collect())
     }

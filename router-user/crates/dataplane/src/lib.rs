@@ -324,7 +324,8 @@ impl Dataplane {
     /// Makes an address a dynamic member of a list for so many seconds, or until the next start; or renews that.
     pub fn add_listed(&mut self, list: u32, address: IpAddr, seconds: Option<u32>) -> Result<(), Error> {
         let now = self.pulse.read().tick;
-        let until_tick = seconds.map_or(u32::MAX, |seconds| now.saturating_add(seconds));
+        let until_tick =
+            seconds.map_or(u32::MAX, |seconds| now.saturating_add(seconds).min(Listed::STATIC - 1));
         self.inspector
             .maps
             .rules

@@ -205,14 +205,21 @@ impl Lists {
         Ok(())
     }
 
-    /// Removes the members whose time is over. Gives their number.
-    pub fn expire(&mut self, tick: u32) -> Result<usize, Error> {
-        let over = self.members()?.into_iter().filter(|(_, listed)| listed.until_tick <= tick);
-        let over: Vec<ListedKey> = over.map(|(key, _)| key).collect();
+    /// Removes the members whose time is over. Gives their number, and the members that are to be written into the
+    /// configuration.
+    pub fn expire(&mut self, tick: u32) -> Result<(usize, Vec<ListedKey>), Error> {
+        let (mut over, mut lasting) = (Vec::new(), Vec::new());
+        for (key, listed) in self.members()? {
+            match listed.until_tick {
+                until if until <= tick => over.push(key),
+                Listed::STATIC => lasting.push(key),
+                _ => {}
+            }
+        }
         for key in &over {
             self.remove(key)?;
         }
-        Ok(over.len())
+        Ok((over.len(), lasting))
     }
 
     /// Decisions that rest on whether this address is a member hold no more.
@@ -283,7 +290,7 @@ pub fn listed_as(list: u32, address: IpAddr) -> ListedKey {
     key
 }
 
-fn address(key: &ListedKey) -> IpAddr {
+pub fn address(key: &ListedKey) -> IpAddr {
     let [a, b, c, d, ..] = key.address;
     if key.family == 4 { [a, b, c, d].into() } else { key.address.into() }
 }

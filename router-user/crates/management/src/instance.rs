@@ -110,6 +110,11 @@ impl Paths {
         self.run.join("lock")
     }
 
+    /// Entries of address lists that end by themselves.
+    pub fn timed(&self) -> PathBuf {
+        self.state.join("timed.json")
+    }
+
     /// What the kernel's settings were before the router changed them.
     pub fn originals(&self) -> PathBuf {
         self.state.join("originals.json")

@@ -4,6 +4,7 @@
 //! The crate decides nothing about routing: requests are answered by whoever implements [`server::Handler`].
 
 pub mod client;
+pub mod deadline;
 pub mod instance;
 pub mod protocol;
 pub mod server;
@@ -11,5 +12,6 @@ pub mod status;
 pub mod store;
 pub mod undo;
 
+pub use deadline::Deadline;
 pub use instance::{Instance, Paths};
 pub use store::Store;

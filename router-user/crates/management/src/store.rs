@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::deadline::Deadline;
+
 /// Versions that stay readable, the current one among them.
 pub const KEEP: usize = 20;
 
@@ -67,31 +69,15 @@ pub struct Source {
 pub struct Pending {
     /// The version that returns without confirmation; 0 is the empty configuration.
     pub revert_to: u32,
-    /// CLOCK_BOOTTIME in milliseconds.
-    pub deadline_ms: u64,
-    /// The boot that `deadline_ms` counts from. After another boot the trial is over.
-    pub boot_id: String,
+    /// When the trial is over.
+    #[serde(flatten)]
+    pub deadline: Deadline,
 }
 
 impl Pending {
     pub fn after_seconds(revert_to: u32, seconds: u64) -> Pending {
-        let deadline_ms = boottime_ms().saturating_add(seconds.saturating_mul(1000));
-        Pending { revert_to, deadline_ms, boot_id: boot_id() }
+        Pending { revert_to, deadline: Deadline::after_seconds(seconds) }
     }
-
-    /// Milliseconds left of the trial, 0 when it is over.
-    pub fn left_ms(&self) -> u64 {
-        if self.boot_id == boot_id() { self.deadline_ms.saturating_sub(boottime_ms()) } else { 0 }
-    }
-}
-
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
-}
-
-fn boottime_ms() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
 /// FNV-1a, 64 bits: tells a changed file from an unchanged one, no more.

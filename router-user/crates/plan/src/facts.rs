@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// A link of the host, as rtnetlink tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostLink {
@@ -48,6 +50,14 @@ pub fn group_address(address: IpAddr, prefix_length: u8) -> Option<IpAddr> {
     }
 }
 
+/// What an entry of an address list with a timeout makes a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Timed {
+    /// First and last address.
+    Range(IpAddr, IpAddr),
+    Name(String),
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
     pub links: Vec<HostLink>,
@@ -56,6 +66,8 @@ pub struct HostFacts {
     pub ports: BTreeMap<String, String>,
     /// Address lists that have dynamic members, by [`crate::firewall::rule::name_number`].
     pub dynamic_lists: BTreeSet<u32>,
+    /// What is in address lists for some time: the list's number, whether it is one of IPv6, and what is in it.
+    pub timed: Vec<(u32, bool, Timed)>,
     /// Gateways that routes have watched and that do not answer.
     pub gateways_down: BTreeSet<IpAddr>,
     /// Numbers that the data plane has given to names of marks, of routing tables.

@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use dataplane::Sweeper;
 use plan::{Desired, HostFacts};
+use tokio::sync::mpsc::UnboundedSender;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Number of a list, and an address in it.
+pub type Listed = (u32, IpAddr);
 
 /// A handle on the thread, which ends with it.
 pub struct Keeper {
@@ -19,11 +23,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    pub fn start(sweeper: Sweeper) -> anyhow::Result<Keeper> {
+    /// `lasting` is told what rules have put into lists for good.
+    pub fn start(sweeper: Sweeper, lasting: UnboundedSender<Vec<Listed>>) -> anyhow::Result<Keeper> {
         let (orders, queue) = mpsc::channel();
         std::thread::Builder::new()
             .name("keeper".into())
-            .spawn(move || keep(sweeper, &queue))
+            .spawn(move || keep(sweeper, &queue, &lasting))
             .context("start the thread of the flow tables")?;
         Ok(Keeper { orders, addresses: None })
     }
@@ -38,7 +43,7 @@ impl Keeper {
     }
 }
 
-fn keep(mut sweeper: Sweeper, orders: &Receiver<BTreeSet<IpAddr>>) {
+fn keep(mut sweeper: Sweeper, orders: &Receiver<BTreeSet<IpAddr>>, lasting: &UnboundedSender<Vec<Listed>>) {
     let mut due = Instant::now() + SECOND;
     loop {
         match orders.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -52,7 +57,11 @@ fn keep(mut sweeper: Sweeper, orders: &Receiver<BTreeSet<IpAddr>>) {
             Err(RecvTimeoutError::Timeout) => {
                 due = Instant::now() + SECOND;
                 match sweeper.second() {
-                    Ok(swept) => tracing::trace!(?swept, "flow tables"),
+                    Ok(swept) => {
+                        tracing::trace!(?swept, "flow tables");
+                        // The router may have ended.
+                        let _ = (!swept.lasting.is_empty()).then(|| lasting.send(swept.lasting));
+                    }
                     Err(error) => tracing::warn!("keep the flow tables: {error}"),
                 }
             }

@@ -10,6 +10,7 @@ use plan::firewall::rule::RuleKey;
 use router_common::maps::flow::{Tracking, tracking};
 
 use super::{connections, members};
+use crate::daemon::firewall::timed::Timed;
 
 /// What of the firewall is to be looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,12 +77,12 @@ pub struct Firewall {
     v4: Vec<Connection>,
     v6: Vec<Connection>,
     tracking: Option<(Tracking, Fill)>,
-    members: Vec<(members::Member, Row)>,
+    members: [Vec<Row>; 2],
 }
 
 impl Firewall {
     /// `tree` knows the names of lists.
-    pub fn look(plane: &Inspector, scope: Scope, tree: &Tree) -> anyhow::Result<Firewall> {
+    pub fn look(plane: &Inspector, scope: Scope, tree: &Tree, timed: &Timed) -> anyhow::Result<Firewall> {
         let mut firewall = Firewall::default();
         if scope.counters {
             let counted = plane.rule_counters()?.into_iter();
@@ -97,7 +98,7 @@ impl Firewall {
         }
         firewall.tracking = scope.fill.then(|| (plane.tracking(), plane.fill()));
         if scope.members {
-            firewall.members = members::rows(plane, tree)?;
+            firewall.members = members::rows(plane, tree, timed)?;
         }
         Ok(firewall)
     }
@@ -106,8 +107,8 @@ impl Firewall {
         match menu {
             "ip/firewall/connection" => self.v4.iter().map(connections::row).collect(),
             "ipv6/firewall/connection" => self.v6.iter().map(connections::row).collect(),
-            "ip/firewall/address-list" => members::of(&self.members, true),
-            "ipv6/firewall/address-list" => members::of(&self.members, false),
+            "ip/firewall/address-list" => self.members[0].clone(),
+            "ipv6/firewall/address-list" => self.members[1].clone(),
             _ => match (self.fasttracked, menu.strip_prefix("ip/"), menu.strip_prefix("ipv6/")) {
                 (Some([v4, _]), Some(list), _) => dummies(list, v4),
                 (Some([_, v6]), _, Some(list)) => dummies(list, v6),

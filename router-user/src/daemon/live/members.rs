@@ -1,19 +1,16 @@
 //! Dynamic members of address lists as RouterOS lists them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use config::{Act, Row, Tree, Value};
 use dataplane::{Dataplane, Inspector};
 use plan::firewall::rule::name_number;
 
-/// What a row of [`rows`] is of.
-pub struct Member {
-    address: IpAddr,
-}
+use crate::daemon::firewall::lasting;
+use crate::daemon::firewall::timed::Timed;
 
 /// Names of lists by their numbers: those that an entry or a rule names.
-fn names(tree: &Tree) -> BTreeMap<u32, String> {
+pub fn names(tree: &Tree) -> BTreeMap<u32, String> {
     const PROPERTIES: [&str; 4] = ["address-list", "src-address-list", "dst-address-list", "list"];
     let mut names = BTreeSet::new();
     for menu in
@@ -27,12 +24,17 @@ fn names(tree: &Tree) -> BTreeMap<u32, String> {
     names.into_iter().map(|name| (name_number(&name), name)).collect()
 }
 
-/// All of them, by list and address.
-pub fn rows(plane: &Inspector, tree: &Tree) -> anyhow::Result<Vec<(Member, Row)>> {
+/// All of them by list and address, of IPv4 and of IPv6.
+pub fn rows(plane: &Inspector, tree: &Tree, timed: &Timed) -> anyhow::Result<[Vec<Row>; 2]> {
     let names = names(tree);
     let mut members = plane.members()?;
+    // What rules have made entries of the configuration is listed as those.
+    let lasting = members.iter().filter(|member| member.lasting);
+    let lasting = lasting.map(|member| (member.list, member.address)).collect();
+    let configured = lasting::configured(tree, &lasting).enabled;
+    members.retain(|member| !member.lasting || !configured.contains(&(member.list, member.address)));
     members.sort_by(|a, b| (names.get(&a.list), a.address).cmp(&(names.get(&b.list), b.address)));
-    let row = |member: dataplane::Member| {
+    let row = |member: &dataplane::Member| {
         let address = member.address;
         let mut values = vec![
             ("list", names.get(&member.list).cloned().unwrap_or_else(|| format!("#{:x}", member.list))),
@@ -42,15 +44,12 @@ pub fn rows(plane: &Inspector, tree: &Tree) -> anyhow::Result<Vec<(Member, Row)>
         values.extend(member.left_s.map(|left| ("timeout", Value::Time(u64::from(left) * 1000).to_string())));
         let id = Some(name_number(&format!("{} {address}", member.list)) % Row::IDS);
         let values = values.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
-        (Member { address }, Row { id, flags: "D".to_owned(), values })
+        Row { id, flags: "D".to_owned(), values }
     };
-    Ok(members.into_iter().map(row).collect())
-}
-
-/// Those of one family.
-pub fn of(members: &[(Member, Row)], v4: bool) -> Vec<Row> {
-    let own = members.iter().filter(|(member, _)| member.address.is_ipv4() == v4);
-    own.map(|(_, row)| row.clone()).collect()
+    Ok([false, true].map(|v6| {
+        let own = members.iter().filter(|member| member.address.is_ipv6() == v6);
+        own.map(row).chain(timed.rows(v6)).collect()
+    }))
 }
 
 /// Takes the members of these rows out of their lists.

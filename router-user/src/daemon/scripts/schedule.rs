@@ -111,7 +111,8 @@ fn following(runs: Runs, entry: &Entry, now: Timestamp) -> Option<Timestamp> {
 pub fn fire(scripts: &Arc<Scripts>, tree: &Tree, run: Run, event: &str) {
     let stored = tree.items("system/script").any(|item| item.text("name").as_deref() == Some(event));
     // A stored script asks for its own rights, as it does when it is run by name.
-    let source = if stored { format!("/system script run {}", quoted(event)) } else { event.to_owned() };
+    let source =
+        if stored { format!("/system script run {}", config::quoted(event)) } else { event.to_owned() };
     let name = run.name.clone();
     let begun = Script::parse(&source)
         .map_err(|errors| super::first(&errors))
@@ -122,21 +123,9 @@ pub fn fire(scripts: &Arc<Scripts>, tree: &Tree, run: Run, event: &str) {
     }
 }
 
-/// A text as a string of the language.
-fn quoted(text: &str) -> String {
-    let escaped =
-        text.chars().flat_map(|c| matches!(c, '"' | '\\' | '$').then_some('\\').into_iter().chain([c]));
-    format!("\"{}\"", escaped.collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_name_can_be_quoted() {
-        assert_eq!(quoted("a \"b\" $c \\"), r#""a \"b\" \$c \\""#);
-    }
 
     fn at(text: &str) -> Timestamp {
         let time: DateTime = text.parse().unwrap();

@@ -36,7 +36,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// A value in quotes. Bytes beyond ASCII are written in hexadecimal, as is what has no escape of its own.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     let hex = |quoted: &mut String, byte: u8| quoted.push_str(&format!("\\{byte:02X}"));

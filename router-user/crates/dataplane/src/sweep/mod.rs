@@ -4,6 +4,7 @@
 //!
 //! Expired entries never match anyway; here only their memory is made available again. See [`places`].
 
+use std::collections::BTreeSet;
 use std::mem::offset_of;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -15,12 +16,13 @@ use router_common::maps::flow::{
     BUCKETS4, BUCKETS6, Entry, FLOWS4, FLOWS6, Flow4, Flow6, KEY_MASK, SIDES4, SIDES6, Side, TRACKING,
     Tracking, UNUSED, silence, status,
 };
+use router_common::maps::rule::ListedKey;
 use router_common::tuple::{Place, hash4, hash6};
 
 use crate::image::slot;
 use crate::mapped::{Mapped, Plain};
 use crate::pin::Pins;
-use crate::rules::Lists;
+use crate::rules::{self, Lists};
 use crate::{Error, Inspector, Pulse};
 
 mod places;
@@ -36,7 +38,7 @@ const LEAST: u32 = 4096;
 const LISTS_SHARE: u32 = 100;
 
 /// What a second's work came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Connections that had expired, or were to go.
     pub ended: usize,
@@ -46,6 +48,8 @@ pub struct Swept {
     pub forgotten: usize,
     /// Members that are no longer in their lists.
     pub unlisted: usize,
+    /// List and address of those that are to be written into the configuration, each told once.
+    pub lasting: Vec<(u32, IpAddr)>,
 }
 
 /// Keeps the tables clean; has maps of its own, so that it can work on a thread of its own.
@@ -56,6 +60,8 @@ pub struct Sweeper {
     v6: Table<Flow6>,
     lists: Lists,
     lists_at: Option<Instant>,
+    /// Members that are to be written into the configuration, as far as they have been told.
+    lasting: BTreeSet<ListedKey>,
 }
 
 impl Sweeper {
@@ -68,6 +74,7 @@ impl Sweeper {
             v6: Table::new(mapped(pins, FLOWS6)?, mapped(pins, SIDES6)?, places(pins, 1, BUCKETS6)?),
             lists: Lists::open(pins)?,
             lists_at: None,
+            lasting: BTreeSet::new(),
         })
     }
 
@@ -79,7 +86,12 @@ impl Sweeper {
         self.v6.part(&now, &mut swept);
         let begin = Instant::now();
         if self.lists_at.is_none_or(|at| begin >= at) {
-            swept.unlisted = self.lists.expire(now.tick)?;
+            let (unlisted, lasting) = self.lists.expire(now.tick)?;
+            let lasting: BTreeSet<ListedKey> = lasting.into_iter().collect();
+            swept.unlisted = unlisted;
+            swept.lasting =
+                lasting.difference(&self.lasting).map(|key| (key.list, rules::address(key))).collect();
+            self.lasting = lasting;
             self.lists_at = Some(begin + begin.elapsed() * LISTS_SHARE);
         }
         Ok(swept)

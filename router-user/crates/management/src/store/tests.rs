@@ -89,7 +89,8 @@ fn confirming_ends_the_trial_for_good() {
     store.commit(commit("base"), "a".into()).unwrap();
     let pending = Some(Pending::after_seconds(1, 60));
     store.commit(Commit { pending: pending.clone(), ..commit("trial") }, "b".into()).unwrap();
-    let left = Store::open(dir.path()).unwrap().current().unwrap().meta.pending.clone().unwrap().left_ms();
+    let left =
+        Store::open(dir.path()).unwrap().current().unwrap().meta.pending.clone().unwrap().deadline.left_ms();
     assert!((50_000..=60_000).contains(&left), "{left}");
     assert_eq!(store.confirm().unwrap(), 2);
     let store = Store::open(dir.path()).unwrap();
@@ -101,9 +102,9 @@ fn confirming_ends_the_trial_for_good() {
 #[test]
 fn a_trial_does_not_survive_a_reboot() {
     let mut pending = Pending::after_seconds(1, 600);
-    assert!(pending.left_ms() > 0);
-    pending.boot_id = "another boot".into();
-    assert_eq!(pending.left_ms(), 0);
+    assert!(pending.deadline.left_ms() > 0);
+    pending.deadline.boot_id = "another boot".into();
+    assert_eq!(pending.deadline.left_ms(), 0);
 }
 
 #[test]

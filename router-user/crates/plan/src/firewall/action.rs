@@ -2,6 +2,7 @@
 
 use config::{Item, Value};
 use router_common::maps::image::{Nat, REJECT_BASE, chain, nat_flag, nat_kind};
+use router_common::maps::rule::Listed;
 use router_common::verdict::Reason;
 
 use super::Marks;
@@ -61,13 +62,11 @@ pub fn read(
             let list = name_number(&needed("address-list")?);
             let timeout_s = match item.value("address-list-timeout") {
                 None => 0,
-                Some(Value::Time(ms)) => u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX - 1).max(1),
-                Some(Value::Text(word)) if word == "none-dynamic" => 0,
-                Some(other) => {
-                    return Err(Fault::Gap(format!(
-                        "address-list-timeout={other} (what rules add is not written into the configuration yet; none-dynamic lasts until a reboot)"
-                    )));
+                Some(Value::Time(ms)) => {
+                    u32::try_from(ms.div_ceil(1000)).unwrap_or(u32::MAX).clamp(1, Listed::STATIC - 1)
                 }
+                Some(Value::Text(word)) if word == "none-static" => Listed::STATIC,
+                Some(_) => 0,
             };
             if action == "add-src-to-address-list" {
                 Action::AddSrc(list, timeout_s)

@@ -146,6 +146,11 @@ impl<'a> Interfaces<'a> {
         self.slaves.get(name).map(String::as_str)
     }
 
+    /// Some bridge that has ports.
+    pub fn any_master(&self) -> Option<&str> {
+        self.slaves.values().next().map(String::as_str)
+    }
+
     fn index(&self, name: &str) -> Result<u32, String> {
         self.ports.get(name).map(|port| port.link.ifindex)
     }

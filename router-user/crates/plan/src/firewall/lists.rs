@@ -7,9 +7,10 @@ use std::sync::Arc;
 use config::{Error, Item, Value};
 
 use super::matches::addresses;
-use super::rule::{AddressList, Range, name_number};
+use super::rule::{AddressList, Range, name_number, number};
 use crate::Plan;
 use crate::desired::ListedName;
+use crate::facts::Timed;
 
 /// Names of lists, as rules come upon them.
 #[derive(Default)]
@@ -33,8 +34,8 @@ impl Lists {
         index
     }
 
-    /// Fills the lists in. `added` are the ids of those that rules add to. The addresses of names, and what has a
-    /// timeout, are members outside the image.
+    /// Fills the lists in. `added` are the ids of those that rules add to. The addresses of names, and those that rules
+    /// have added, are members outside the image.
     pub fn fill(&mut self, plan: &mut Plan<'_>, menu: &str, v6: bool, added: &BTreeSet<u32>) {
         for list in &mut self.lists {
             list.dynamic = added.contains(&list.id) || plan.facts.dynamic_lists.contains(&list.id);
@@ -44,26 +45,25 @@ impl Lists {
             let Some(Value::Text(name)) = item.value("list") else { continue };
             let place = self.by_name.get(name.as_str()).copied();
             match entry(item, v6) {
-                Entry::Static(range) => {
+                Entry::Range(range) => {
                     if let Some(entries) = place.and_then(|index| entries.get_mut(index)) {
                         entries.push(range);
                     }
                 }
-                Entry::Timed(from, to) if to - from < TIMED_MAX => self.set_dynamic(place),
-                Entry::Timed(..) => {
-                    plan.gap(menu, item, &format!("the timeout of more than {TIMED_MAX} addresses"));
-                }
-                Entry::Name(host) => {
-                    self.set_dynamic(place);
-                    if place.is_some() {
-                        plan.desired.names.push(ListedName { list: name_number(name), v6, name: host });
-                    }
-                }
-                Entry::TimedName => plan.gap(menu, item, "the timeout of a name"),
+                Entry::Name(host) => self.name(plan, place, v6, host),
                 Entry::Bad(text) => {
                     let message = format!("failure: {text} is not a valid dns name");
                     plan.errors.push(Error::new(item.span().unwrap_or_default(), message));
                 }
+            }
+        }
+        let timed = &plan.facts.timed;
+        for (list, _, timed) in timed.iter().filter(|(_, own_v6, _)| *own_v6 == v6) {
+            let place = self.lists.iter().position(|own| own.id == *list);
+            match (timed, place.and_then(|index| entries.get_mut(index))) {
+                (Timed::Range(from, to), Some(entries)) => entries.push((number(*from), number(*to))),
+                (Timed::Name(host), Some(_)) => self.name(plan, place, v6, host.clone()),
+                (_, None) => {}
             }
         }
         for (list, entries) in self.lists.iter_mut().zip(entries) {
@@ -71,45 +71,43 @@ impl Lists {
         }
     }
 
-    fn set_dynamic(&mut self, place: Option<usize>) {
+    /// The addresses of a name are to be members.
+    fn name(&mut self, plan: &mut Plan<'_>, place: Option<usize>, v6: bool, name: String) {
         if let Some(list) = place.and_then(|index| self.lists.get_mut(index)) {
             list.dynamic = true;
+            plan.desired.names.push(ListedName { list: list.id, v6, name });
         }
     }
 }
 
-/// Addresses of one entry with a timeout at most: each is a member by itself.
-const TIMED_MAX: u128 = 4096;
-
-/// The addresses that an entry makes members until its timeout.
-pub fn timed(item: &Item, v6: bool) -> Option<Vec<IpAddr>> {
-    let Entry::Timed(from, to) = entry(item, v6) else { return None };
+/// What an enabled entry with a timeout makes a member until then.
+pub fn timed(item: &Item, v6: bool) -> Option<Timed> {
+    item.value("timeout").filter(|_| !item.is_disabled())?;
     let address = |number: u128| match v6 {
         true => IpAddr::V6(number.into()),
         false => IpAddr::V4((number as u32).into()),
     };
-    (!item.is_disabled() && to - from < TIMED_MAX).then(|| (from..=to).map(address).collect())
+    match entry(item, v6) {
+        Entry::Range((from, to)) => Some(Timed::Range(address(from), address(to))),
+        Entry::Name(name) => Some(Timed::Name(name)),
+        Entry::Bad(_) => None,
+    }
 }
 
 /// What an item makes a member.
 enum Entry {
-    Static(Range<u128>),
-    Timed(u128, u128),
+    Range(Range<u128>),
     Name(String),
-    TimedName,
     Bad(String),
 }
 
 fn entry(item: &Item, v6: bool) -> Entry {
     let value = item.value("address");
-    let whole = value.and_then(|value| addresses(value, v6));
     let text = item.text("address").unwrap_or_default();
-    match (whole, item.value("timeout")) {
-        (Some(range), None) => Entry::Static(range),
-        (Some((from, to)), Some(_)) => Entry::Timed(from, to),
-        (None, _) if !is_host_name(&text) => Entry::Bad(text),
-        (None, None) => Entry::Name(text.to_ascii_lowercase()),
-        (None, Some(_)) => Entry::TimedName,
+    match value.and_then(|value| addresses(value, v6)) {
+        Some(range) => Entry::Range(range),
+        None if is_host_name(&text) => Entry::Name(text.to_ascii_lowercase()),
+        None => Entry::Bad(text),
     }
 }
 

@@ -218,10 +218,25 @@ pub fn read(
             }
             // No client of a hotspot, no connection of a helper is there.
             "hotspot" | "connection-type" => m.has(matcher::NEVER, not),
-            "in-bridge-port" | "in-bridge-port-list" | "out-bridge-port" | "out-bridge-port-list" => {
-                return Err(Fault::Gap(format!(
-                    "{name} (no bridge is built yet, so no port of one is known)"
-                )));
+            "in-bridge-port" | "out-bridge-port" => {
+                let interface = value.to_string();
+                if let Some(bridge) = names.interfaces.master(&interface) {
+                    return Err(Fault::Gap(format!("{name} (bridge {bridge} is not built yet)")));
+                }
+                names.interfaces.named(name, &interface)?;
+                if !not {
+                    return Err(Fault::Invalid(format!(
+                        "in/out-bridge-port matcher not possible when interface ({interface}) is not slave"
+                    )));
+                }
+                m.has(matcher::NEVER, not);
+            }
+            "in-bridge-port-list" | "out-bridge-port-list" => {
+                names.interfaces.list(&value.to_string()).ok_or_else(|| Fault::unknown(name))?;
+                if let Some(bridge) = names.interfaces.any_master() {
+                    return Err(Fault::Gap(format!("{name} (bridge {bridge} is not built yet)")));
+                }
+                m.has(matcher::NEVER, not);
             }
             _ => return Err(Fault::Gap(name.to_owned())),
         }

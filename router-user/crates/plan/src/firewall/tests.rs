@@ -3,8 +3,8 @@
 use config::{Tree, import};
 use router_common::maps::image::{chain, nat_flag, nat_kind};
 
-use super::rule::{Action, Rules};
-use crate::facts::HostLink;
+use super::rule::{self, Action, Rules};
+use crate::facts::{HostLink, Timed};
 use crate::{Desired, HostFacts, compile};
 
 fn facts() -> HostFacts {
@@ -118,16 +118,49 @@ fn what_is_not_built_is_a_gap_with_its_place() {
 #[test]
 fn gaps_say_why() {
     let desired = plan(
-        "/ip firewall filter\nadd chain=forward in-bridge-port=ether1 action=drop\n\
-         add chain=forward action=add-src-to-address-list address-list=a address-list-timeout=none-static\n\
-         add chain=forward src-address-list=a connection-limit=5,24 action=drop\n\
-         /ip firewall address-list\nadd list=a address=10.0.0.0/20 timeout=1m\nadd list=a address=10.0.0.0/19 timeout=1m",
+        "/interface bridge add name=bridge1\n/interface bridge port add bridge=bridge1 interface=ether2\n\
+         /interface list add name=lan\n/ip firewall filter\n\
+         add chain=forward in-bridge-port=ether2 action=drop\nadd chain=forward out-bridge-port-list=lan",
     );
     let gaps: Vec<&str> = desired.gaps.iter().map(|gap| gap.what.as_str()).collect();
-    let [bridge, stays, timed] = gaps[..] else { panic!("{gaps:?}") };
-    assert!(bridge.starts_with("in-bridge-port (no bridge"), "{bridge}");
-    assert!(stays.starts_with("address-list-timeout=none-static (what rules add"), "{stays}");
-    assert_eq!(timed, "the timeout of more than 4096 addresses");
+    let expected = [
+        "in-bridge-port (bridge bridge1 is not built yet)",
+        "out-bridge-port-list (bridge bridge1 is not built yet)",
+    ];
+    assert_eq!(gaps, expected);
+}
+
+/// Nothing comes by a bridge where there is none.
+#[test]
+fn what_is_no_port_of_a_bridge_is_never_met_as_one() {
+    let desired = plan(
+        "/interface list add name=lan\n/ip firewall filter\n\
+         add chain=forward in-bridge-port=ether1\nadd chain=forward in-bridge-port=!ether1\n\
+         add chain=forward out-bridge-port-list=lan\nadd chain=forward out-bridge-port-list=!lan",
+    );
+    let inactive: Vec<&str> = desired.inactive.iter().map(|item| item.reason.as_str()).collect();
+    assert_eq!(inactive, ["in/out-bridge-port matcher not possible when interface (ether1) is not slave"]);
+    assert_eq!(forward(&desired.firewall.v4).len(), 3);
+}
+
+#[test]
+fn entries_with_a_timeout_are_in_force_while_the_host_knows_them() {
+    let mut facts = facts();
+    let number = rule::name_number("a");
+    facts.timed = vec![
+        (number, false, Timed::Range("10.0.0.0".parse().unwrap(), "10.255.255.255".parse().unwrap())),
+        (number, false, Timed::Name("example.com".into())),
+        (number, true, Timed::Range("2001:db8::".parse().unwrap(), "2001:db8::f".parse().unwrap())),
+        (rule::name_number("unused"), false, Timed::Name("example.net".into())),
+    ];
+    let rule = "firewall filter add chain=forward src-address-list=a action=drop\n";
+    let tree = import(&Tree::new(), &format!("{PORTS}/ip {rule}/ipv6 {rule}")).unwrap().tree;
+    let desired = compile(&tree, &facts).unwrap();
+    let list = |rules: &Rules| rules.lists.iter().find(|list| list.id == number).unwrap().entries.to_vec();
+    assert_eq!(list(&desired.firewall.v4), [(10 << 24, (11 << 24) - 1)]);
+    assert_eq!(list(&desired.firewall.v6).len(), 1);
+    let names: Vec<&str> = desired.names.iter().map(|name| name.name.as_str()).collect();
+    assert_eq!(names, ["example.com"]);
 }
 
 #[test]
