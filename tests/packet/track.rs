@@ -226,6 +226,93 @@ fn expired_entries_never_match() {
     assert_eq!(pair(&mut rig).0.entry.packets, 1);
 }
 
+/// RFC 4787, REQ-12; RFC 5382, REQ-10; RFC 5508, REQ-6; RFC 6092, REC-19 and REC-37.
+#[test]
+fn an_error_neither_ends_nor_refreshes_what_it_is_about() {
+    let client = |flags, seq, ack| Segment { source: 4000, destination: 80, seq, ack, flags };
+    let server = |flags, seq, ack| Segment { source: 80, destination: 4000, seq, ack, flags };
+    let out = || from_host1().ip("192.0.2.2", "198.51.100.2");
+    let back = || from_host2().ip("198.51.100.2", "192.0.2.2");
+    let exchanges = [
+        vec![out().udp(4000, 53, 20), back().udp(53, 4000, 20)],
+        vec![out().icmp(8, 0, [1, 2, 0, 1], &[7; 20]), back().icmp(0, 0, [1, 2, 0, 1], &[7; 20])],
+        vec![
+            out().tcp(client(SYN, 100, 0), 0),
+            back().tcp(server(SYN | ACK, 500, 101), 0),
+            out().tcp(client(ACK, 101, 501), 20),
+        ],
+    ];
+    for hook in [Hook::Xdp, Hook::TcIngress] {
+        for exchange in &exchanges {
+            let mut rig = tracking_router();
+            for frame in exchange {
+                forwarded(&mut rig, hook, frame);
+            }
+            let before = pair(&mut rig);
+            rig.control(|control| control.tick += 3).unwrap();
+            let quoted = exchange[0].clone().ttl(63).packet();
+            for (kind, code) in [(3, 1), (3, 2), (3, 4), (11, 0), (12, 0)] {
+                let error =
+                    from_host2().ip("198.51.100.77", "192.0.2.2").icmp(kind, code, [0; 4], &quoted[..28]);
+                forwarded(&mut rig, hook, &error);
+            }
+            let after = pair(&mut rig);
+            for (before, after) in [(before.0, after.0), (before.1, after.1)] {
+                assert_eq!(after.entry.word as u32, before.entry.word as u32, "{hook:?}");
+                assert_eq!(after.entry.last_tick, before.entry.last_tick, "{hook:?}");
+            }
+            // It goes on.
+            forwarded(&mut rig, hook, &exchange[exchange.len() - 2]);
+            assert_eq!(pair(&mut rig).0.entry.partner, after.0.entry.partner);
+        }
+    }
+}
+
+/// RFC 4787, REQ-6; RFC 6092, REC-14: each direction.
+#[test]
+fn packets_of_both_directions_refresh_a_connection() {
+    let mut rig = tracking_router();
+    let question = from_host1().ip("192.0.2.2", "198.51.100.2").udp(4000, 53, 20);
+    let answer = from_host2().ip("198.51.100.2", "192.0.2.2").udp(53, 4000, 60);
+    forwarded(&mut rig, Hook::Xdp, &question);
+    forwarded(&mut rig, Hook::Xdp, &answer);
+    // Eight seconds are less than an exchange has, and twice that is more.
+    for (frame, packets) in [(&question, (2, 1)), (&answer, (2, 2)), (&question, (3, 2)), (&question, (4, 2))]
+    {
+        rig.control(|control| control.tick += 8).unwrap();
+        forwarded(&mut rig, Hook::Xdp, frame);
+        let (original, reply) = pair(&mut rig);
+        assert_eq!((original.entry.packets, reply.entry.packets), packets);
+    }
+}
+
+/// RFC 6092, REC-21 to REC-24: AH, ESP and IKE of the inside, and what answers them.
+#[test]
+fn ipsec_from_inside_is_followed() {
+    const DROP: &str = "add chain=forward connection-state=established,related\n\
+                        add chain=forward in-interface=ether1\nadd chain=forward action=drop\n";
+    let spi = |first: u8| [&[first, 2, 3, 4][..], &[0; 28]].concat();
+    for (inside, outside) in [("192.0.2.2", "198.51.100.2"), ("2001:db8:1::2", "2001:db8:2::2")] {
+        let out = || from_host1().ip(inside, outside);
+        let back = || from_host2().ip(outside, inside);
+        // The next header of AH is that of what it protects, and each side has an SPI of its own.
+        let ah = |first: u8| [&[17, 4, 0, 0][..], &spi(first)].concat();
+        for (name, request, answer) in [
+            ("ah", out().raw(51, &ah(1)), back().raw(51, &ah(9))),
+            ("esp", out().raw(50, &spi(1)), back().raw(50, &spi(9))),
+            ("ike", out().udp(500, 500, 40), back().udp(500, 500, 40)),
+            ("ike behind a nat", out().udp(4500, 4500, 40), back().udp(4500, 4500, 40)),
+        ] {
+            let mut rig = tracking_router();
+            rig.rules(&format!("/ip firewall filter\n{DROP}/ipv6 firewall filter\n{DROP}")).unwrap();
+            let refused = rig.run(Hook::Xdp, "ether2", &answer.bytes()).unwrap();
+            assert_eq!(refused.reasons, ["filter-drop"], "{name} from outside");
+            forwarded(&mut rig, Hook::Xdp, &request);
+            forwarded(&mut rig, Hook::Xdp, &answer);
+        }
+    }
+}
+
 #[test]
 fn an_echo_and_its_reply_are_one_connection() {
     for hook in [Hook::Xdp, Hook::TcIngress] {

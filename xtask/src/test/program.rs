@@ -42,15 +42,16 @@ impl Program {
         ["router-dataplane", "router-kernel"].contains(&package) || own.contains(&self.name.as_str())
     }
 
-    /// Whether it is run in the machine with this kernel: what speaks to the kernel in that with the oldest one
-    /// that is supported, the programs' own tests and the router's scenarios in every one. Not the firewall's scenarios: in an emulated machine their clients give
+    /// Whether it is run in the machine with this kernel: the packet tables and what needs a machine in every one, what
+    /// speaks to the kernel with the oldest that is supported, scenarios of the whole router with the other, since an
+    /// emulated processor has no time for both. Not the firewall's scenarios: in an emulated machine their clients give
     /// up before the answer, and what they say of the firewall on other kernels the packet tables say too.
     pub fn needs_kernel(&self, kernel: &str) -> bool {
         let (package, target) = self.name.split_once('/').unwrap_or((&self.name, ""));
         match (package, target) {
-            ("router-tests", "packet" | "vm" | "netns") => true,
-            ("router-dataplane", "lifecycle" | "packets") => true,
+            ("router-tests", "packet" | "vm") => true,
             ("router-dataplane" | "router-kernel", _) => kernel == OLDEST_KERNEL,
+            ("router-tests", "netns") => kernel != OLDEST_KERNEL,
             _ => false,
         }
     }
