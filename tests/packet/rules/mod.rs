@@ -5,6 +5,7 @@ mod add_to_address_list;
 mod address;
 mod address_list;
 mod address_type;
+mod bridge_port;
 mod change;
 mod connection_bytes;
 mod connection_limit;
