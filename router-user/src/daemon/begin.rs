@@ -15,6 +15,7 @@ use management::store::{Source, Store, Version, fingerprint};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::daemon::firewall::keeper::{Keeper, Listed};
+use crate::daemon::firewall::lasting;
 use crate::daemon::firewall::log::Links;
 use crate::daemon::firewall::names::Names;
 use crate::daemon::firewall::timed::Timed;
@@ -48,8 +49,10 @@ pub async fn router(
     let (lasting, listed_for_good) = mpsc::unbounded_channel();
     let keeper = Keeper::start(sweeper, lasting)?;
     let names = Names::start(plane.named().context("open the address lists")?, Arc::clone(&setup.scripts));
-    let listed = plane.inspect().listed().context("read the address lists")?;
-    let dynamic_lists = listed.iter().map(|(key, _)| key.list).collect();
+    let members = plane.inspect().members().context("read the address lists")?;
+    let dynamic_lists = members.iter().map(|member| member.list).collect();
+    let members_for_good = members.iter().filter(|member| member.lasting);
+    let members_for_good = members_for_good.map(|member| (member.list, member.address)).collect();
     let pulse = plane.pulse();
     pulse.set_time(resources::second_of_week());
     pulse.heartbeat();
@@ -106,6 +109,8 @@ pub async fn router(
             return Err(error);
         }
     }
+    // Entries that rules have made go with their members, whichever process wrote them.
+    router.lasting = lasting::configured(&router.tree, &members_for_good).enabled;
     for foreign in router.foreign() {
         tracing::warn!("not ours: {foreign}");
     }

@@ -133,7 +133,8 @@ impl Router {
 
     /// Makes entries of the configuration of what rules have put into lists for good.
     pub async fn keep_listed(&mut self, members: Vec<Listed>) -> anyhow::Result<()> {
-        let mut members: BTreeSet<Listed> = members.into_iter().collect();
+        let new = members.into_iter().filter(|member| !self.lasting.contains(member));
+        let mut members: BTreeSet<Listed> = new.collect();
         let known = lasting::configured(&self.tree, &members);
         for (list, address) in &known.disabled {
             self.plane.remove_listed(*list, *address)?;

@@ -144,24 +144,15 @@ struct Loop {
     cache_query_at: Option<Instant>,
     /// The last attempt failed.
     again: bool,
-    /// What rules put into lists for good.
+    /// What rules have put into lists for good, told every second.
     listed: mpsc::UnboundedReceiver<Vec<Listed>>,
-    /// What of it could not be written into the configuration yet, and when that is tried again.
-    unwritten: Vec<Listed>,
-    write_at: Option<Instant>,
+    /// Why it could not be written into the configuration.
+    unwritten: Option<String>,
 }
 
 impl Loop {
     fn new(router: Router, listed: mpsc::UnboundedReceiver<Vec<Listed>>) -> Loop {
-        Loop {
-            router,
-            reconcile_at: None,
-            cache_query_at: None,
-            again: false,
-            listed,
-            unwritten: Vec::new(),
-            write_at: None,
-        }
+        Loop { router, reconcile_at: None, cache_query_at: None, again: false, listed, unwritten: None }
     }
 
     async fn run(
@@ -202,7 +193,6 @@ impl Loop {
                 () = trial_over(&self.router) => self.give_way().await,
                 () = due(self.router.timed.next()) => self.expire().await,
                 Some(listed) = self.listed.recv() => self.keep_listed(listed).await,
-                () = due(self.write_at) => self.keep_listed(Vec::new()).await,
                 Some(job) = queue.recv() => {
                     if job.request == Request::Detach {
                         // A client that has gone needs no answer.
@@ -385,19 +375,12 @@ impl Loop {
         }
     }
 
-    async fn keep_listed(&mut self, mut listed: Vec<Listed>) {
-        listed.append(&mut self.unwritten);
-        self.write_at = None;
-        match self.router.keep_listed(listed.clone()).await {
-            Ok(()) => self.tell_status(),
-            Err(error) => {
-                tracing::warn!(
-                    "what rules put into lists can't be written into the configuration: {error:#}"
-                );
-                self.unwritten = listed;
-                self.write_at = Some(Instant::now() + RETRY);
-            }
+    async fn keep_listed(&mut self, listed: Vec<Listed>) {
+        let fault = self.router.keep_listed(listed).await.err().map(|error| format!("{error:#}"));
+        if let Some(text) = fault.as_ref().filter(|_| fault != self.unwritten) {
+            tracing::warn!("what rules put into lists can't be written into the configuration: {text}");
         }
+        self.unwritten = fault;
     }
 
     /// A configuration on trial was not confirmed.

@@ -220,7 +220,6 @@ impl Inspector {
             .collect())
     }
 
-    /// Dynamic members of address lists.
     /// The numbers that names of marks, of routing tables have.
     pub fn marks(&self) -> BTreeMap<String, u32> {
         self.maps.rules.marks.numbers()
@@ -229,7 +228,8 @@ impl Inspector {
         self.maps.rules.tables.numbers()
     }
 
-    pub fn listed(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {
+    /// Dynamic members of address lists.
+    fn listed(&self) -> Result<Vec<(ListedKey, Listed)>, Error> {
         self.maps.rules.lists.members()
     }
 

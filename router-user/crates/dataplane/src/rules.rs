@@ -205,14 +205,13 @@ impl Lists {
         Ok(())
     }
 
-    /// Removes the members whose time is over. Gives their number, and the members that are to be written into the
-    /// configuration.
-    pub fn expire(&mut self, tick: u32) -> Result<(usize, Vec<ListedKey>), Error> {
+    /// Removes the members whose time is over. Gives their number, and list and address of [`Listed::STATIC`] ones.
+    pub fn expire(&mut self, tick: u32) -> Result<(usize, Vec<(u32, IpAddr)>), Error> {
         let (mut over, mut lasting) = (Vec::new(), Vec::new());
         for (key, listed) in self.members()? {
             match listed.until_tick {
                 until if until <= tick => over.push(key),
-                Listed::STATIC => lasting.push(key),
+                Listed::STATIC => lasting.push((key.list, address(&key))),
                 _ => {}
             }
         }
@@ -290,7 +289,7 @@ pub fn listed_as(list: u32, address: IpAddr) -> ListedKey {
     key
 }
 
-pub fn address(key: &ListedKey) -> IpAddr {
+fn address(key: &ListedKey) -> IpAddr {
     let [a, b, c, d, ..] = key.address;
     if key.family == 4 { [a, b, c, d].into() } else { key.address.into() }
 }

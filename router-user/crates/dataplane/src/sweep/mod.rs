@@ -4,7 +4,6 @@
 //!
 //! Expired entries never match anyway; here only their memory is made available again. See [`places`].
 
-use std::collections::BTreeSet;
 use std::mem::offset_of;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -16,13 +15,12 @@ use router_common::maps::flow::{
     BUCKETS4, BUCKETS6, Entry, FLOWS4, FLOWS6, Flow4, Flow6, KEY_MASK, SIDES4, SIDES6, Side, TRACKING,
     Tracking, UNUSED, silence, status,
 };
-use router_common::maps::rule::ListedKey;
 use router_common::tuple::{Place, hash4, hash6};
 
 use crate::image::slot;
 use crate::mapped::{Mapped, Plain};
 use crate::pin::Pins;
-use crate::rules::{self, Lists};
+use crate::rules::Lists;
 use crate::{Error, Inspector, Pulse};
 
 mod places;
@@ -48,7 +46,7 @@ pub struct Swept {
     pub forgotten: usize,
     /// Members that are no longer in their lists.
     pub unlisted: usize,
-    /// List and address of those that are to be written into the configuration, each told once.
+    /// List and address of those that are to be written into the configuration, or have been.
     pub lasting: Vec<(u32, IpAddr)>,
 }
 
@@ -60,8 +58,6 @@ pub struct Sweeper {
     v6: Table<Flow6>,
     lists: Lists,
     lists_at: Option<Instant>,
-    /// Members that are to be written into the configuration, as far as they have been told.
-    lasting: BTreeSet<ListedKey>,
 }
 
 impl Sweeper {
@@ -74,7 +70,6 @@ impl Sweeper {
             v6: Table::new(mapped(pins, FLOWS6)?, mapped(pins, SIDES6)?, places(pins, 1, BUCKETS6)?),
             lists: Lists::open(pins)?,
             lists_at: None,
-            lasting: BTreeSet::new(),
         })
     }
 
@@ -86,12 +81,7 @@ impl Sweeper {
         self.v6.part(&now, &mut swept);
         let begin = Instant::now();
         if self.lists_at.is_none_or(|at| begin >= at) {
-            let (unlisted, lasting) = self.lists.expire(now.tick)?;
-            let lasting: BTreeSet<ListedKey> = lasting.into_iter().collect();
-            swept.unlisted = unlisted;
-            swept.lasting =
-                lasting.difference(&self.lasting).map(|key| (key.list, rules::address(key))).collect();
-            self.lasting = lasting;
+            (swept.unlisted, swept.lasting) = self.lists.expire(now.tick)?;
             self.lists_at = Some(begin + begin.elapsed() * LISTS_SHARE);
         }
         Ok(swept)
